@@ -1,0 +1,30 @@
+/** Longest name of a Sallyport object; leaves room for the suffixes of its children. */
+export const MAX_NAME = 50
+/** Longest namespace name (RFC 1123 label). */
+export const MAX_NAMESPACE = 63
+/** Longest DNS name (RFC 1035, section 2.3.4). */
+export const MAX_HOST = 253
+/** Longest e-mail address (RFC 5321, section 4.5.3.1). */
+export const MAX_EMAIL = 254
+/** Longest text meant for people. */
+export const MAX_TEXT = 256
+/** Most members or provider groups in one Group. */
+export const MAX_MEMBERS = 1000
+/** Most aliases of one Resource. */
+export const MAX_ALIASES = 16
+/** Most port ranges of one protocol. */
+export const MAX_PORT_RANGES = 64
+/** Most Groups in one Resource's `access`. */
+export const MAX_ACCESS = 64
+/** Most entries in lists of a RemoteNetwork. */
+export const MAX_NETWORK_ENTRIES = 64
+/** Most replicas of Connectors in one RemoteNetwork. */
+export const MAX_CONNECTORS = 50
+/** Most replicas of one Relay. */
+export const MAX_RELAYS = 32
+/** Longest name of a Relay: a capability (98 characters and 2 dots) goes in front of it in an SNI. */
+export const MAX_RELAY_NAME = 150
+/** Largest REST request body in bytes. */
+export const MAX_BODY_BYTES = 1024 * 1024
+/** Largest message on a control channel in bytes. */
+export const MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024
