@@ -1,0 +1,6 @@
+export * from './browser.ts'
+export * from './dns-server.ts'
+export * from './eventually.ts'
+export * from './port.ts'
+export * from './process.ts'
+export * from './recorder.ts'
