@@ -1,0 +1,167 @@
+import Type, { type Static } from 'typebox'
+import { Email, HostPort, SourceName, strict, TenantName } from '../common.ts'
+import { ProviderGroup } from '../crd/group.ts'
+import { LogLevel } from '../crd/workload.ts'
+import type { Problem } from '../parse.ts'
+import { IdentityProvider, identityProviderProblems } from './identity-provider.ts'
+
+const FilePath = (description: string) => Type.String({ minLength: 1, maxLength: 4096, description })
+const Url = (description: string) => Type.String({ maxLength: 2048, pattern: '^https?://[^\\s]+$', description })
+const Seconds = (minimum: number, maximum: number, description: string, value: number) =>
+  Type.Optional(Type.Integer({ minimum, maximum, default: value, description: `${description} ${value} when absent.` }))
+
+/** Where an operator's public keys come from. */
+export const OperatorJwks = Type.Union(
+  [
+    Type.Literal('inCluster', {
+      description: "Issuer and keys from the API server's discovery endpoints, read with the Controller's own account.",
+    }),
+    Type.Object(
+      { keys: Type.Array(Type.Record(Type.String(), Type.Unknown()), { minItems: 1, maxItems: 16 }) },
+      { ...strict, description: 'The keys themselves (RFC 7517).' },
+    ),
+    Type.Object(
+      {
+        url: Url('Where the keys are served.'),
+        caFile: Type.Optional(FilePath('PEM file with the CA of that server.')),
+      },
+      { ...strict, description: 'Fetched, and again every 5 min.' },
+    ),
+    Type.Object({ file: FilePath('JWKS file.') }, { ...strict, description: 'Read, and again when it changes.' }),
+  ],
+  { description: 'Public keys of the issuer: inline, by url, from a file, or inCluster.' },
+)
+export type OperatorJwks = Static<typeof OperatorJwks>
+
+export const OperatorConfig = Type.Object(
+  {
+    issuer: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 2048,
+        description: "`iss` of its token; with jwks inCluster the API server's own when absent.",
+      }),
+    ),
+    jwks: OperatorJwks,
+    subject: Type.String({ minLength: 1, maxLength: 512, description: '`sub` of its token, exactly.' }),
+    audience: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 2048, description: '`aud` of its token; `url` when absent.' }),
+    ),
+    source: { ...SourceName, description: 'Name under which its declarations stand.' },
+  },
+  { ...strict, description: 'An operator that may declare for the tenant.' },
+)
+export type OperatorConfig = Static<typeof OperatorConfig>
+
+export const TenantConfig = Type.Object(
+  {
+    name: TenantName,
+    url: Type.Optional(Url("Public URL of the tenant's login; made of the Controller's `url` when absent.")),
+    operators: Type.Optional(Type.Array(OperatorConfig, { maxItems: 64, description: 'Who may declare.' })),
+    identityProviders: Type.Optional(
+      Type.Array(IdentityProvider, { maxItems: 32, description: 'Who authenticates its people.' }),
+    ),
+    adminGroups: Type.Optional(
+      Type.Array(ProviderGroup, { maxItems: 64, description: 'Provider groups whose people are admins.' }),
+    ),
+    admins: Type.Optional(Type.Array(Email, { maxItems: 1000, description: 'E-mail addresses of admins.' })),
+  },
+  { ...strict, description: 'A tenant: people, resources and keys of its own.' },
+)
+export type TenantConfig = Static<typeof TenantConfig>
+
+export const ControllerConfigSchema = Type.Object(
+  {
+    url: Url('Public URL of the Controller.'),
+    listen: Type.Optional({
+      ...HostPort,
+      default: '0.0.0.0:8443',
+      description: 'Where it serves HTTPS. 0.0.0.0:8443 when absent.',
+    }),
+    metricsListen: Type.Optional({
+      ...HostPort,
+      default: '127.0.0.1:9090',
+      description: 'Where it serves /healthz, /readyz and /metrics over HTTP. 127.0.0.1:9090 when absent.',
+    }),
+    database: Type.Object(
+      { path: FilePath('SQLite file; made when it does not exist.') },
+      { ...strict, description: 'Where its state is kept.' },
+    ),
+    storeKeyFile: FilePath('File with 32 bytes in base64; keys in the database are encrypted with it.'),
+    tls: Type.Object(
+      {
+        certFile: FilePath('PEM file with the certificate and its chain; watched.'),
+        keyFile: FilePath('PEM file with the private key; watched.'),
+      },
+      { ...strict, description: 'Serving certificate.' },
+    ),
+    logLevel: Type.Optional(LogLevel),
+    startupWaitSeconds: Seconds(0, 3600, 'How long to wait at start for certificate and store key to appear.', 120),
+    acl: Type.Optional(
+      Type.Object(
+        {
+          defaultLifetimeSeconds: Seconds(2, 86_400, 'Life of a Client ACL where the network names none.', 1800),
+        },
+        { ...strict, description: 'Freshness of access.' },
+      ),
+    ),
+    login: Type.Optional(
+      Type.Object(
+        {
+          maxSessionSeconds: Seconds(2, 31_536_000, 'How long a login lasts.', 604_800),
+          accessTokenSeconds: Seconds(2, 3600, 'Life of an access token.', 600),
+        },
+        { ...strict, description: "People's logins." },
+      ),
+    ),
+    enrolment: Type.Optional(
+      Type.Object(
+        { tokenSeconds: Seconds(60, 2_592_000, 'Life of an enrolment token.', 604_800) },
+        { ...strict, description: 'Enrolment of Connectors.' },
+      ),
+    ),
+    relayKeys: Type.Optional(
+      Type.Object(
+        {
+          activationSeconds: Seconds(
+            0,
+            86_400,
+            "How long after the operator's acknowledgement a Relay's new key is used.",
+            600,
+          ),
+          rotationSeconds: Seconds(60, 31_536_000, "Age at which a Relay's key is replaced.", 2_592_000),
+        },
+        { ...strict, description: "Relays' capability keys." },
+      ),
+    ),
+    clockLeewaySeconds: Seconds(0, 600, "Leeway on times in others' tokens.", 30),
+    tenants: Type.Array(TenantConfig, { minItems: 1, maxItems: 1000, description: 'The tenants.' }),
+  },
+  { ...strict, description: 'Configuration of the Controller: a JSON file.' },
+)
+export type ControllerConfigInput = Static<typeof ControllerConfigSchema>
+
+/** Problems between the fields of a Controller's configuration that the schema alone cannot see. */
+export function controllerConfigProblems(config: ControllerConfigInput): Problem[] {
+  const problems: Problem[] = []
+  const names = new Set<string>()
+  config.tenants.forEach((tenant, index) => {
+    const at = (field: string, message: string) => problems.push({ field: `tenants.${index}.${field}`, message })
+    if (names.has(tenant.name)) at('name', `is used twice: "${tenant.name}"`)
+    names.add(tenant.name)
+    const sources = new Set<string>()
+    tenant.operators?.forEach((operator, number) => {
+      if (sources.has(operator.source)) at(`operators.${number}.source`, `is used twice: "${operator.source}"`)
+      sources.add(operator.source)
+      if (operator.issuer === undefined && operator.jwks !== 'inCluster')
+        at(`operators.${number}.issuer`, 'is missing; only jwks inCluster knows its own')
+    })
+    for (const { field, message } of identityProviderProblems(tenant.identityProviders ?? []))
+      at(`identityProviders.${field}`, message)
+    const providers = new Set(tenant.identityProviders?.map(({ name }) => name))
+    tenant.adminGroups?.forEach(({ provider }, number) => {
+      if (!providers.has(provider)) at(`adminGroups.${number}.provider`, `names no identity provider: "${provider}"`)
+    })
+  })
+  return problems
+}
