@@ -157,6 +157,16 @@ export const AccessTokenClaims = Type.Object({
 })
 export type AccessTokenClaims = Static<typeof AccessTokenClaims>
 
+/** Proof of the device key for one request (RFC 9449, section 4.2); `ath` with requests that carry an access token. */
+export const DpopClaims = Type.Object({
+  htm: Type.String({ maxLength: 16 }),
+  htu: Type.String({ maxLength: 2048 }),
+  iat: Type.Integer(),
+  jti: Type.String({ minLength: 1, maxLength: 64 }),
+  ath: Type.Optional(Type.String({ maxLength: 64 })),
+})
+export type DpopClaims = Static<typeof DpopClaims>
+
 /** What a Connector trusts; pushed later on as a {@link TokenType.trust} token signed by a Connector ACL key trusted already. */
 export const ConnectorTrust = Type.Object({
   tenant: TenantName,
