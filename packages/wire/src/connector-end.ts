@@ -1,5 +1,5 @@
 import { AclReceiver } from './acl-transfer.ts'
-import type { GoawayCode } from './code.ts'
+import type { GoawayCode, ResetCode } from './code.ts'
 import { WireError } from './error.ts'
 import { FrameType } from './frame.ts'
 import { type Hello, parseOpen } from './hello.ts'
@@ -111,8 +111,12 @@ export class ConnectorEnd extends SessionEnd {
     if (this.outbound.waiting > 4 * MAX_STREAMS) throw new WireError('open_flood', 'answers to OPENs are not read')
     const request = parseOpen(body)
     this.#highestId = id
-    if (this.#draining) return this.#refuse(id, 'draining')
-    if (this.streamCount >= MAX_STREAMS) return this.#refuse(id, 'too_many_streams')
+    const refusal = this.#refusal()
+    if (refusal !== undefined) {
+      this.outbound.reset(id, refusal)
+      this.wake()
+      return
+    }
     const stream = new SessionStream(id, request, this.streamOwner)
     this.addStream(stream)
     if (this.#aclAccepted) this.handler.open?.(stream)
@@ -137,9 +141,9 @@ export class ConnectorEnd extends SessionEnd {
     if (this.#abandoned > MAX_ABANDONED_OPENS) throw new WireError('open_flood', `${this.#abandoned} OPENs abandoned`)
   }
 
-  #refuse(id: number, code: 'draining' | 'too_many_streams'): void {
-    this.outbound.reset(id, code)
-    this.wake()
+  #refusal(): ResetCode | undefined {
+    if (this.#draining) return 'draining'
+    return this.streamCount >= MAX_STREAMS ? 'too_many_streams' : undefined
   }
 
   #greet(acl: 'wanted' | 'known'): void {

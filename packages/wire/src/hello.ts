@@ -53,7 +53,7 @@ export function parseHello(body: Uint8Array): Hello {
     received: integer('HELLO', json, 'received', 0, Number.MAX_SAFE_INTEGER),
     aclHash: text('HELLO', json, 'aclHash', HASH),
   }
-  return json['session'] === undefined ? hello : { ...hello, session: text('HELLO', json, 'session', ID) }
+  return json.session === undefined ? hello : { ...hello, session: text('HELLO', json, 'session', ID) }
 }
 
 /** Reads the body of a READY. Throws WireError. */
@@ -61,9 +61,9 @@ export function parseReady(body: Uint8Array): Ready {
   const json = parseJson('READY', body)
   const version = integer('READY', json, 'version', 1, Number.MAX_SAFE_INTEGER)
   if (version > PROTOCOL_VERSION) throw new WireError('unsupported_version', `READY of version ${version}`)
-  const acl = json['acl']
+  const acl = json.acl
   if (acl !== 'wanted' && acl !== 'known') throw new WireError('bad_json', 'READY has no "acl"')
-  const limits = json['limits']
+  const limits = json.limits
   const streams = isRecord(limits) ? integer('READY', limits, 'streams', 1, Number.MAX_SAFE_INTEGER) : MAX_STREAMS
   return {
     version,
@@ -96,7 +96,7 @@ export function encodeJson(value: Hello | Ready | OpenRequest): Uint8Array {
 }
 
 function readOpen(json: Record<string, unknown>): OpenRequest {
-  const protocol = json['protocol']
+  const protocol = json.protocol
   if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'icmp') {
     throw new WireError('bad_json', 'OPEN has no "protocol" that is known')
   }

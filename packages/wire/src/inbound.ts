@@ -94,29 +94,41 @@ export class Inbound implements FrameSink {
       case FrameType.Hello:
         throw new WireError('unexpected_frame', 'HELLO inside a session')
       case FrameType.Ready:
-        return this.#owner.ready(body)
+        this.#owner.ready(body)
+        break
       case FrameType.Acl:
-        return this.#owner.acl(body)
+        this.#owner.acl(body)
+        break
       case FrameType.Open:
-        return this.#owner.open(id, body)
+        this.#owner.open(id, body)
+        break
       case FrameType.Opened:
-        return this.#opened(this.#owner.streamOf(id))
+        this.#opened(this.#owner.streamOf(id))
+        break
       case FrameType.Reset:
-        return this.#reset(this.#owner.streamOf(id), body)
+        this.#reset(this.#owner.streamOf(id), body)
+        break
       case FrameType.Fin:
-        return this.#fin(this.#owner.streamOf(id))
+        this.#fin(this.#owner.streamOf(id))
+        break
       case FrameType.Credit:
-        return this.#credit(this.#owner.streamOf(id), body)
+        this.#credit(this.#owner.streamOf(id), body)
+        break
       case FrameType.Ack:
-        return this.#owner.acknowledged(readU64(body))
+        this.#owner.acknowledged(readU64(body))
+        break
       case FrameType.Ping:
-        return this.#owner.ping(body)
+        this.#owner.ping(body)
+        break
       case FrameType.Pong:
-        return this.#owner.pong(readU64(body))
+        this.#owner.pong(readU64(body))
+        break
       case FrameType.Goaway:
-        return this.#owner.goaway(goawayCodeOf(readU16(body)))
+        this.#owner.goaway(goawayCodeOf(readU16(body)))
+        break
       case FrameType.Datagram:
-        return this.#owner.datagram(id, body)
+        this.#owner.datagram(id, body)
+        break
       case FrameType.Data:
         throw new TypeError('DATA comes in pieces')
     }

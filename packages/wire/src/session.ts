@@ -5,8 +5,7 @@
 // session, sends its ACL and OPENs in the same flight; a Connector says READY when it has accepted the ACL. On a
 // resume both state how many sequenced frames they have, and each sends again what the other lacks.
 
-import type { Budget } from './budget.ts'
-import { Budget as UnlimitedBudget } from './budget.ts'
+import { Budget } from './budget.ts'
 import type { GoawayCode, ResetCode } from './code.ts'
 import { SessionCredit } from './credit.ts'
 import { WireError } from './error.ts'
@@ -47,11 +46,9 @@ export abstract class SessionEnd {
   protected constructor(options: SessionOptions) {
     this.handler = options.handler
     this.#detachedLifeMs = options.detachedLifeMs ?? DETACHED_LIFE_MS
-    this.credit = new SessionCredit(options.creditBudget ?? new UnlimitedBudget(Number.POSITIVE_INFINITY))
-    this.outbound = new Outbound(
-      this.#outboundOwner(),
-      options.keptBudget ?? new UnlimitedBudget(Number.POSITIVE_INFINITY),
-    )
+    const unlimited = new Budget(Number.POSITIVE_INFINITY)
+    this.credit = new SessionCredit(options.creditBudget ?? unlimited)
+    this.outbound = new Outbound(this.#outboundOwner(), options.keptBudget ?? unlimited)
     this.inbound = new Inbound(this.#inboundOwner())
   }
 
@@ -76,6 +73,16 @@ export abstract class SessionEnd {
   /** Shortest round trip on this carrier in ms; undefined before the first. */
   get roundTripMs(): number | undefined {
     return this.#keepAlive.roundTripMs
+  }
+
+  /** Bytes granted to the peer and not consumed here. */
+  get outstandingCredit(): number {
+    return this.credit.outstanding
+  }
+
+  /** Cost of frames kept until acknowledged. */
+  get keptBytes(): number {
+    return this.outbound.kept.cost
   }
 
   /** Datagrams that came for no stream, or did not fit into the queue. */
@@ -118,7 +125,10 @@ export abstract class SessionEnd {
   /** Does what is due. */
   tick(nowMs: number): void {
     this.nowMs = nowMs
-    if (nowMs >= this.#detachedUntilMs) return this.close('connector_lost', undefined)
+    if (nowMs >= this.#detachedUntilMs) {
+      this.close('connector_lost', undefined)
+      return
+    }
     if (this.inbound.acknowledgement.dueAtMs <= nowMs) this.wake()
     const ping = this.#keepAlive.tick(nowMs)
     if (ping === undefined) return
