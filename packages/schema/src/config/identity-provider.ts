@@ -43,9 +43,6 @@ export const IdentityProvider = Type.Object(
     clientSecretFile: Type.Optional(
       Type.String({ minLength: 1, maxLength: 4096, description: 'File with the client secret (type oidc).' }),
     ),
-    caFile: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 4096, description: 'PEM file with the CA of a private provider.' }),
-    ),
     emailDomains: Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: MAX_HOST }), {
         maxItems: 256,
@@ -83,7 +80,7 @@ export type IdentityProvider = Static<typeof IdentityProvider>
 const NEEDED = { oidc: ['issuer', 'clientId'], embedded: ['accounts'] } as const
 const FOREIGN = {
   oidc: ['accounts', 'embedded'],
-  embedded: ['issuer', 'clientId', 'clientSecretFile', 'caFile', 'scopes', 'groupsClaim', 'trustEmail'],
+  embedded: ['issuer', 'clientId', 'clientSecretFile', 'scopes', 'groupsClaim', 'trustEmail'],
 } as const
 
 /** Problems between the fields of a tenant's providers; each field's own shape is the schema's. `field` begins with the index. */

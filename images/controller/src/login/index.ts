@@ -1,0 +1,5 @@
+export { createAuthenticator } from './authenticate.ts'
+export { EMBEDDED_WARNING } from './embedded.ts'
+export { LOGIN_ERRORS, LoginError } from './error.ts'
+export { registerLogin } from './routes.ts'
+export { tenantPrefix, tenantUrl } from './tenant.ts'
