@@ -1,0 +1,6 @@
+export * from './client.ts'
+export type { LinkEnd, LinkEndCode } from './link.ts'
+export { MAX_QUEUE_BYTES } from './link.ts'
+export * from './message.ts'
+export * from './peer-clock.ts'
+export * from './server.ts'
