@@ -100,11 +100,12 @@ function addEmbedded(scope: FastifyInstance, deps: LoginDeps, load: () => Promis
   scope.setErrorHandler((error, request, reply) => showError(deps, undefined, error, request, reply))
 
   scope.get('/interaction/:uid', async (request, reply) => {
+    const action = request.url
     const embedded = await load()
     await embedded.interaction(request.raw, reply.raw).catch(error => {
       throw missing(error)
     })
-    return reply.headers(PAGE_HEADERS).send(accountPage(request.url, embedded.accounts))
+    return reply.headers(PAGE_HEADERS).send(accountPage(action, embedded.accounts))
   })
 
   scope.register(async forms => {
