@@ -1,0 +1,39 @@
+import type { Address } from './address.ts'
+import type { CompiledRule } from './rule.ts'
+
+/** What decides between Resources that are about the same host. `createdAt` is RFC 3339. */
+export type Aged = { uid: string; createdAt: string }
+
+/** How narrow an address is (R3): an IP address, then smaller CIDRs; an exact name, then wildcards with more literal characters. */
+export function specificityOf(address: Address): number {
+  switch (address.kind) {
+    case 'ip':
+    case 'name':
+      return 1_000
+    case 'cidr':
+      return address.cidr.prefix
+    case 'wildcard':
+      return literalLength(address.pattern)
+  }
+}
+
+/** Specificity with which `rule` is about a name: an alias is an exact name. */
+export function nameSpecificity(rule: CompiledRule, name: string): number {
+  return rule.names.includes(name) ? 1_000 : specificityOf(rule.address)
+}
+
+/** Order of age: older first, then by UID. The same everywhere, so a tie ends alike at Client, Connector and operator. */
+export function compareAge(a: Aged, b: Aged): number {
+  const [ageA, ageB] = [timeOf(a), timeOf(b)]
+  if (ageA !== ageB) return ageA - ageB
+  return a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0
+}
+
+export function literalLength(pattern: string): number {
+  return pattern.replace(/[*?]/g, '').length
+}
+
+function timeOf({ createdAt }: Aged): number {
+  const time = Date.parse(createdAt)
+  return Number.isNaN(time) ? Number.MAX_SAFE_INTEGER : time
+}
