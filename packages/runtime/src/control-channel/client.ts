@@ -186,7 +186,10 @@ export class ControlChannel<I extends { type: string }, O extends { type: string
 
   #settle(attempt: Attempt, ws: WebSocket, socket: TLSSocket): void {
     const { signal } = attempt.abort
-    const onAbort = () => ws.terminate()
+    const onAbort = () => {
+      ws.terminate()
+      socket.destroy()
+    }
     const onError = (error: Error) => {
       signal.removeEventListener('abort', onAbort)
       if (this.#state.kind === 'closed') return
