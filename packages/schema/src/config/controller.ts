@@ -1,14 +1,13 @@
-import Type, { type Static } from 'typebox'
-import { Email, HostPort, SourceName, strict, TenantName } from '../common.ts'
+import Type, { type Static, type TProperties } from 'typebox'
+import { Email, HostPort, oneOf, SourceName, strict, TenantName } from '../common.ts'
 import { ProviderGroup } from '../crd/group.ts'
-import { LogLevel } from '../crd/workload.ts'
 import type { Problem } from '../parse.ts'
 import { IdentityProvider, identityProviderProblems } from './identity-provider.ts'
 
 const FilePath = (description: string) => Type.String({ minLength: 1, maxLength: 4096, description })
 const Url = (description: string) => Type.String({ maxLength: 2048, pattern: '^https?://[^\\s]+$', description })
 const Seconds = (minimum: number, maximum: number, description: string, value: number) =>
-  Type.Optional(Type.Integer({ minimum, maximum, default: value, description: `${description} ${value} when absent.` }))
+  Type.Integer({ minimum, maximum, default: value, description })
 
 /** Where an operator's public keys come from. */
 export const OperatorJwks = Type.Union(
@@ -70,19 +69,18 @@ export const TenantConfig = Type.Object(
 )
 export type TenantConfig = Static<typeof TenantConfig>
 
+const Group = <P extends TProperties>(properties: P, description: string) =>
+  Type.Object(properties, { ...strict, default: {}, description })
+
 export const ControllerConfigSchema = Type.Object(
   {
     url: Url('Public URL of the Controller.'),
-    listen: Type.Optional({
-      ...HostPort,
-      default: '0.0.0.0:8443',
-      description: 'Where it serves HTTPS. 0.0.0.0:8443 when absent.',
-    }),
-    metricsListen: Type.Optional({
+    listen: { ...HostPort, default: '0.0.0.0:8443', description: 'Where it serves HTTPS.' },
+    metricsListen: {
       ...HostPort,
       default: '127.0.0.1:9090',
-      description: 'Where it serves /healthz, /readyz and /metrics over HTTP. 127.0.0.1:9090 when absent.',
-    }),
+      description: 'Where it serves /healthz, /readyz and /metrics over HTTP.',
+    },
     database: Type.Object(
       { path: FilePath('SQLite file; made when it does not exist.') },
       { ...strict, description: 'Where its state is kept.' },
@@ -95,56 +93,57 @@ export const ControllerConfigSchema = Type.Object(
       },
       { ...strict, description: 'Serving certificate.' },
     ),
-    logLevel: Type.Optional(LogLevel),
+    logLevel: oneOf(['debug', 'info', 'warn', 'error'], { default: 'info', description: 'What is logged.' }),
     startupWaitSeconds: Seconds(0, 3600, 'How long to wait at start for certificate and store key to appear.', 120),
-    acl: Type.Optional(
-      Type.Object(
-        {
-          defaultLifetimeSeconds: Seconds(2, 86_400, 'Life of a Client ACL where the network names none.', 1800),
-        },
-        { ...strict, description: 'Freshness of access.' },
-      ),
+    acl: Group(
+      {
+        defaultLifetimeSeconds: Seconds(2, 86_400, 'Life of a Client ACL where the network names none.', 1800),
+      },
+      'Freshness of access.',
     ),
-    login: Type.Optional(
-      Type.Object(
-        {
-          maxSessionSeconds: Seconds(2, 31_536_000, 'How long a login lasts.', 604_800),
-          accessTokenSeconds: Seconds(2, 3600, 'Life of an access token.', 600),
-        },
-        { ...strict, description: "People's logins." },
-      ),
+    login: Group(
+      {
+        maxSessionSeconds: Seconds(2, 31_536_000, 'How long a login lasts.', 604_800),
+        accessTokenSeconds: Seconds(2, 3600, 'Life of an access token.', 600),
+      },
+      "People's logins.",
     ),
-    enrolment: Type.Optional(
-      Type.Object(
-        { tokenSeconds: Seconds(60, 2_592_000, 'Life of an enrolment token.', 604_800) },
-        { ...strict, description: 'Enrolment of Connectors.' },
-      ),
+    enrolment: Group(
+      { tokenSeconds: Seconds(60, 2_592_000, 'Life of an enrolment token.', 604_800) },
+      'Enrolment of Connectors.',
     ),
-    relayKeys: Type.Optional(
-      Type.Object(
-        {
-          activationSeconds: Seconds(
-            0,
-            86_400,
-            "How long after the operator's acknowledgement a Relay's new key is used.",
-            600,
-          ),
-          rotationSeconds: Seconds(60, 31_536_000, "Age at which a Relay's key is replaced.", 2_592_000),
-        },
-        { ...strict, description: "Relays' capability keys." },
-      ),
+    relayKeys: Group(
+      {
+        activationSeconds: Seconds(
+          0,
+          86_400,
+          "How long after the operator's acknowledgement a Relay's new key is used; its very first one is used at once.",
+          600,
+        ),
+        rotationSeconds: Seconds(60, 31_536_000, "Age at which a Relay's key is replaced.", 2_592_000),
+      },
+      "Relays' capability keys.",
+    ),
+    signingKeys: Group(
+      {
+        rotationSeconds: Seconds(60, 31_536_000, 'Age at which a signing key is replaced.', 7_776_000),
+        announceSeconds: Seconds(1, 31_536_000, 'How long its successor is known before it signs.', 604_800),
+      },
+      "The tenants' signing keys.",
     ),
     clockLeewaySeconds: Seconds(0, 600, "Leeway on times in others' tokens.", 30),
     tenants: Type.Array(TenantConfig, { minItems: 1, maxItems: 1000, description: 'The tenants.' }),
   },
-  { ...strict, description: 'Configuration of the Controller: a JSON file.' },
+  { ...strict, description: 'Configuration of the Controller: a JSON file. What has a default may be left out.' },
 )
-export type ControllerConfigInput = Static<typeof ControllerConfigSchema>
+/** Configuration with its defaults in place. */
+export type ControllerConfig = Static<typeof ControllerConfigSchema>
 
 /** Problems between the fields of a Controller's configuration that the schema alone cannot see. */
-export function controllerConfigProblems(config: ControllerConfigInput): Problem[] {
+export function controllerConfigProblems(config: ControllerConfig): Problem[] {
   const problems: Problem[] = []
   const names = new Set<string>()
+  const operators = new Set<string>()
   config.tenants.forEach((tenant, index) => {
     const at = (field: string, message: string) => problems.push({ field: `tenants.${index}.${field}`, message })
     if (names.has(tenant.name)) at('name', `is used twice: "${tenant.name}"`)
@@ -153,6 +152,9 @@ export function controllerConfigProblems(config: ControllerConfigInput): Problem
     tenant.operators?.forEach((operator, number) => {
       if (sources.has(operator.source)) at(`operators.${number}.source`, `is used twice: "${operator.source}"`)
       sources.add(operator.source)
+      const account = [operator.issuer ?? operator.jwks, operator.subject, operator.audience ?? config.url].join('\n')
+      if (operators.has(account)) at(`operators.${number}.subject`, 'names an account that is an operator already')
+      operators.add(account)
       if (operator.issuer === undefined && operator.jwks !== 'inCluster')
         at(`operators.${number}.issuer`, 'is missing; only jwks inCluster knows its own')
     })

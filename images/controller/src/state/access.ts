@@ -1,0 +1,228 @@
+import { AccessIndex, durationSeconds, normaliseRule, packUid, ruleDigest, type Touched } from '@sallyport/policy'
+import type {
+  AclEntry,
+  ClientResource,
+  ConnectorAclClaims,
+  GroupId,
+  NetworkId,
+  ResourceId,
+  ResourceRule,
+  UserId,
+} from '@sallyport/schema'
+import type { AssertedPerson } from '../login-seam.ts'
+import type { Declared, DeclaredOf, HeldDevice, Person } from './row.ts'
+import type { TenantState } from './tenant-state.ts'
+
+/** A Resource as it stands in ACLs. */
+type Compiled = { uid: string; packed: string; digest: string; rule: ResourceRule; row: DeclaredOf<'resource'> }
+type Granted = { compiled: Compiled; endMs: number | undefined }
+/** What a device may reach, by network; true until the first end among them. */
+type Grants = { byNetwork: Map<string, Granted[]>; untilMs: number }
+
+/** Whether a change could have taken something from people, and whom and which networks it touches. */
+export type Effect = Touched & { mayReduce: boolean }
+
+const NO_GRANTS: Grants = { byNetwork: new Map(), untilMs: Number.POSITIVE_INFINITY }
+const BY_PACKED = (a: Granted, b: Granted) => (a.compiled.packed < b.compiled.packed ? -1 : 1)
+
+/** Who may reach what: the tenant's people, Groups and Resources, compiled for those whom a change touches. */
+export class Access {
+  readonly #state: TenantState
+  readonly #index = new AccessIndex()
+  readonly #resources = new Map<string, Compiled>()
+  readonly #ofNetwork = new Map<string, Set<string>>()
+  readonly #versions = new Map<string, number>()
+  readonly #grants = new Map<string, Grants>()
+
+  constructor(state: TenantState) {
+    this.#state = state
+    for (const row of state.declared.values()) this.declaredChanged(undefined, row)
+    for (const person of state.people.values()) this.personChanged(person.id)
+  }
+
+  /** Takes over a declared row that was written, or with `after` undefined removed. */
+  declaredChanged(before: Declared | undefined, after: Declared | undefined): Effect {
+    const row = after ?? before
+    if (row === undefined) return effect(nobody, false)
+    const uid = row.uid
+    switch (row.kind) {
+      case 'resource':
+        return this.#resourceChanged(before as DeclaredOf<'resource'> | undefined, after as typeof row | undefined)
+      case 'group': {
+        const { members = [], identityProviderGroups = [] } = row.body.spec
+        if (after === undefined) return effect(this.#index.removeGroup(uid as GroupId), true)
+        return effect(this.#index.putGroup({ uid: uid as GroupId, members, identityProviderGroups }), true)
+      }
+      case 'network': {
+        this.#bump(uid)
+        const came = before === undefined || after === undefined
+        return effect(
+          { users: came ? this.#peopleOfNetwork(uid) : nobody.users, networks: new Set([uid as NetworkId]) },
+          came,
+        )
+      }
+      case 'connector':
+      case 'relay':
+        return effect(nobody, false)
+    }
+  }
+
+  /** Takes over what is known of a person. */
+  personChanged(id: string): Touched {
+    const person = this.#state.people.get(id)
+    return person === undefined
+      ? this.#index.removePerson(id as UserId)
+      : this.#index.putPerson({ id: id as UserId, ...assertedOf(person) })
+  }
+
+  /** Forgets what has been compiled for a device. */
+  touch(device: string): void {
+    this.#grants.delete(device)
+  }
+
+  /** Whether the device has a login that lives, and neither it nor its user is blocked. */
+  isLive({ row, login }: HeldDevice, nowMs: number): boolean {
+    const person = this.#state.people.get(row.user)
+    if (person === undefined || person.blocked || row.blocked === 1) return false
+    return login !== undefined && login.endedAtMs === null && nowMs < login.endsAtMs
+  }
+
+  /** Networks in which the device may reach anything. */
+  networks(device: HeldDevice, nowMs: number): string[] {
+    return [...this.#grantsOf(device, nowMs).byNetwork.keys()]
+  }
+
+  /** Entries of the device's Client ACL for a network. */
+  entries(device: HeldDevice, network: string, nowMs: number): AclEntry[] {
+    return (this.#grantsOf(device, nowMs).byNetwork.get(network) ?? []).map(
+      ({ compiled: { packed, digest }, endMs }) =>
+        endMs === undefined ? [packed, digest] : [packed, digest, Math.floor(endMs / 1000)],
+    )
+  }
+
+  /** Resource map of the device. */
+  clientResources(device: HeldDevice, nowMs: number): ClientResource[] {
+    const granted = [...this.#grantsOf(device, nowMs).byNetwork.values()].flat()
+    return granted.map(({ compiled: { uid, rule, row }, endMs }) => {
+      const { metadata, network, spec } = row.body
+      const resource = { uid, network, name: metadata.name, createdAt: metadata.createdAt, rule }
+      const end = endMs === undefined ? {} : { endMs }
+      return spec.openURL === undefined ? { ...resource, ...end } : { ...resource, ...end, openURL: spec.openURL }
+    })
+  }
+
+  /** Resources of a network, as its Connector ACL lists them. */
+  resourcesOf(network: string): ConnectorAclClaims['resources'] {
+    return [...(this.#ofNetwork.get(network) ?? [])].sort().map(uid => {
+      const { rule, row } = this.#resources.get(uid)!
+      return { uid, createdAt: row.body.metadata.createdAt, rule }
+    })
+  }
+
+  /** Changes whenever the network's Connector ACL would say something else. */
+  version(network: string): number {
+    return this.#versions.get(network) ?? 0
+  }
+
+  /** Networks of the Resources that name a Group. */
+  networksOfGroup(group: string): Set<string> {
+    const networks = new Set<string>()
+    for (const { row } of this.#resources.values())
+      if (row.body.groups.includes(group) && this.#state.of('network', row.body.network)) networks.add(row.body.network)
+    return networks
+  }
+
+  /** Whether any Group names the person. */
+  isInvited(person: AssertedPerson): boolean {
+    const { provider, email, groups } = person
+    return this.#index.groupsFor({ provider, groups, ...(email !== undefined && { email }) }).size > 0
+  }
+
+  /** Every Resource with its rule, for those who ask why something is out of reach. */
+  *rules(): Generator<{ uid: string; rule: ResourceRule; createdAt: string; visible: boolean }> {
+    for (const { uid, rule, row } of this.#resources.values())
+      yield { uid, rule, createdAt: row.body.metadata.createdAt, visible: row.body.spec.visible === true }
+  }
+
+  #resourceChanged(before: DeclaredOf<'resource'> | undefined, after: DeclaredOf<'resource'> | undefined): Effect {
+    if (before !== undefined) {
+      this.#resources.delete(before.uid)
+      this.#ofNetwork.get(before.body.network)?.delete(before.uid)
+      this.#bump(before.body.network)
+    }
+    if (after === undefined) {
+      return before === undefined
+        ? effect(nobody, false)
+        : effect(this.#index.removeResource(before.uid as ResourceId), true)
+    }
+    const { uid, body } = after
+    const rule = normaliseRule(body.spec)
+    this.#resources.set(uid, { uid, packed: packUid(uid), digest: ruleDigest(rule), rule, row: after })
+    const ofNetwork = this.#ofNetwork.get(body.network) ?? new Set()
+    this.#ofNetwork.set(body.network, ofNetwork.add(uid))
+    this.#bump(body.network)
+    const mayReduce = before === undefined ? false : accessText(before) !== accessText(after)
+    const touched = this.#index.putResource({
+      uid: uid as ResourceId,
+      network: body.network as NetworkId,
+      access: accessOf(after),
+    })
+    return effect(touched, mayReduce)
+  }
+
+  #bump(network: string): void {
+    this.#versions.set(network, this.version(network) + 1)
+  }
+
+  #peopleOfNetwork(network: string): Set<UserId> {
+    const people = new Set<UserId>()
+    for (const uid of this.#ofNetwork.get(network) ?? [])
+      for (const user of this.#index.peopleOf(uid as ResourceId)) people.add(user)
+    return people
+  }
+
+  #grantsOf(device: HeldDevice, nowMs: number): Grants {
+    if (!this.isLive(device, nowMs)) return NO_GRANTS
+    const known = this.#grants.get(device.row.id)
+    if (known !== undefined && nowMs < known.untilMs) return known
+    const byNetwork = new Map<string, Granted[]>()
+    let untilMs = Number.POSITIVE_INFINITY
+    for (const reached of this.#index.reachable(device.row.user as UserId, device.login!.startedAtMs, nowMs)) {
+      const { resource, network, endMs } = reached
+      const compiled = this.#resources.get(resource)
+      if (compiled === undefined || this.#state.of('network', network) === undefined) continue
+      const granted = byNetwork.get(network) ?? []
+      byNetwork.set(network, granted)
+      granted.push({ compiled, endMs })
+      untilMs = Math.min(untilMs, endMs ?? untilMs)
+    }
+    for (const granted of byNetwork.values()) granted.sort(BY_PACKED)
+    const grants = { byNetwork, untilMs }
+    this.#grants.set(device.row.id, grants)
+    return grants
+  }
+}
+
+/** What of a person decides about their Groups; the e-mail only where it counts. */
+export function assertedOf({ provider, email, emailVerified, groups }: Person) {
+  return { provider, groups, ...(emailVerified && { email }) }
+}
+
+const nobody: Touched = { users: new Set(), networks: new Set() }
+const effect = (touched: Touched, mayReduce: boolean): Effect => ({ ...touched, mayReduce })
+
+function accessOf({ body: { spec, groups } }: DeclaredOf<'resource'>) {
+  return (spec.access ?? []).flatMap(({ expiresAt, maxLoginAge }, index) => {
+    const group = groups[index]
+    if (group === null || group === undefined) return []
+    return [
+      {
+        group: group as GroupId,
+        ...(expiresAt !== undefined && { endMs: Date.parse(expiresAt) }),
+        ...(maxLoginAge !== undefined && { maxLoginAgeSeconds: durationSeconds(maxLoginAge) }),
+      },
+    ]
+  })
+}
+
+const accessText = (row: DeclaredOf<'resource'>) => JSON.stringify([row.body.network, accessOf(row)])
