@@ -44,7 +44,9 @@ export class Dice {
   }
 
   bytes(length: number): Uint8Array {
-    return Uint8Array.from({ length }, () => this.roll(256))
+    const bytes = new Uint8Array(length)
+    for (let index = 0; index < length; index++) bytes[index] = this.roll(256)
+    return bytes
   }
 }
 
@@ -66,12 +68,14 @@ class Flow {
   next(length: number): Uint8Array {
     const start = this.written
     this.written += length
-    return Uint8Array.from({ length }, (_, index) => this.#byteAt(start + index))
+    const bytes = new Uint8Array(length)
+    for (let index = 0; index < length; index++) bytes[index] = this.#byteAt(start + index)
+    return bytes
   }
 
   arrive(bytes: Uint8Array): void {
-    for (const byte of bytes) {
-      check(byte === this.#byteAt(this.arrived), `byte ${this.arrived} is ${byte}`)
+    for (let index = 0; index < bytes.length; index++) {
+      if (bytes[index] !== this.#byteAt(this.arrived)) check(false, `byte ${this.arrived} is another`)
       this.arrived++
     }
     check(this.arrived <= this.written, 'more bytes arrive than were written')

@@ -7,7 +7,7 @@ import type { SessionStream } from './stream.ts'
 
 /** A sequenced frame that was sent and is not acknowledged. */
 export type KeptFrame = {
-  readonly type: FrameType
+  type: FrameType
   readonly id: number
   /** Absent when the frame is of no stream that is kept. */
   readonly stream: SessionStream | undefined
@@ -85,9 +85,13 @@ export class KeptFrames {
     }
   }
 
-  /** Drops the kept bodies of a stream; its frames still count, and are sent again without body. */
+  /**
+   * Drops what is kept of a stream that is reset; its frames still count. They are sent again as empty DATA, a FIN
+   * too: it would end a stream in good order whose bytes are missing.
+   */
   dropBodies(stream: SessionStream): void {
     for (let frame = stream.keptFirst; frame !== undefined; frame = frame.next) {
+      if (frame.type === FrameType.Fin) frame.type = FrameType.Data
       if (frame.type !== FrameType.Data) continue
       this.#charge(-frame.length)
       frame.parts = []

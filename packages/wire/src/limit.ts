@@ -115,7 +115,7 @@ export const MAX_KEPT_BYTES = 32 * MIB
 /** Cost of kept frames that a session has whatever the process budget says, so that it goes on. */
 export const MIN_KEPT_BYTES = 512 * KIB
 /** Cost of kept frames, RESET, FIN and CREDIT included, at which a peer that does not acknowledge is given up. */
-export const MAX_UNACKNOWLEDGED_BYTES = 48 * MIB
+export const MAX_UNACKNOWLEDGED_BYTES = 36 * MIB
 /** What a kept frame costs beside its body. */
 export const KEPT_FRAME_OVERHEAD = 64
 

@@ -166,11 +166,9 @@ export abstract class SessionEnd {
     this.#detachedUntilMs = Number.POSITIVE_INFINITY
     this.#keepAlive.stop()
     const streams = [...this.streams.values()]
+    for (const stream of streams) this.#forget(stream)
     this.outbound.end()
-    for (const stream of streams) {
-      this.#forget(stream)
-      stream.handler.reset(code)
-    }
+    for (const stream of streams) stream.handler.reset(code)
     if (goaway !== undefined) this.outbound.goaway(goaway)
     this.handler.closed?.(code)
     this.wake()
