@@ -162,6 +162,8 @@ export const DpopClaims = Type.Object({
   htm: Type.String({ maxLength: 16 }),
   htu: Type.String({ maxLength: 2048 }),
   iat: Type.Integer(),
+  nbf: Type.Optional(Type.Integer()),
+  exp: Type.Optional(Type.Integer()),
   jti: Type.String({ minLength: 1, maxLength: 64 }),
   ath: Type.Optional(Type.String({ maxLength: 64 })),
 })
@@ -196,6 +198,7 @@ export const ServiceAccountClaims = Type.Object({
   sub: Type.String({ maxLength: 512 }),
   aud: Type.Union([Type.String({ maxLength: 2048 }), Type.Array(Type.String({ maxLength: 2048 }), { maxItems: 16 })]),
   exp: Type.Integer(),
+  nbf: Type.Optional(Type.Integer()),
   iat: Type.Integer(),
 })
 export type ServiceAccountClaims = Static<typeof ServiceAccountClaims>

@@ -95,9 +95,10 @@ export const extensions = {
 
 /** Bytes of an IPv4 or IPv6 address. Throws TypeError for anything else. */
 function addressBytes(address: string): Uint8Array {
-  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(address)) return Uint8Array.from(address.split('.').map(Number))
+  const octets = address.split('.').map(Number)
+  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(address) && octets.every(octet => octet < 256)) return Uint8Array.from(octets)
   // The URL parser writes an IPv6 address in lower case and hexadecimal, with at most one `::`.
-  const host = address.includes(':') ? URL.parse(`http://[${address}]`)?.hostname : undefined
+  const host = /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(address) ? URL.parse(`http://[${address}]`)?.hostname : undefined
   if (host === undefined) throw new TypeError(`${address} is not an IP address`)
   const [head = '', tail] = host.slice(1, -1).split('::')
   const groups = (part: string) => (part === '' ? [] : part.split(':').map(group => Number.parseInt(group, 16)))
