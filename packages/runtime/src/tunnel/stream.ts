@@ -1,0 +1,92 @@
+import { Duplex } from 'node:stream'
+import type { OpenRequest, ResetCode, SessionStream, StreamHandler } from '@sallyport/wire'
+import { StreamResetError } from './error.ts'
+
+/** Bytes that Node buffers on each side of a stream, beside the stream's own window. */
+const BUFFER_BYTES = 64 * 1024
+
+/**
+ * One stream of a session as a Duplex with half close. Destroyed with a StreamResetError it says RESET with that code,
+ * with anything else `closed`; a RESET of the peer destroys it with a StreamResetError.
+ */
+export class TunnelStream extends Duplex implements StreamHandler {
+  readonly #stream: SessionStream
+  #unread = 0
+  #afterDrain: (() => void) | undefined
+
+  constructor(stream: SessionStream) {
+    super({ allowHalfOpen: true, highWaterMark: BUFFER_BYTES })
+    this.#stream = stream
+    stream.handler = this
+  }
+
+  get request(): OpenRequest {
+    return this.#stream.request
+  }
+
+  /** Bytes of payload sent and received. */
+  get counts(): { sent: number; received: number } {
+    return { sent: this.#stream.bytesSent, received: this.#stream.bytesReceived }
+  }
+
+  data(bytes: Uint8Array): void {
+    this.#unread += bytes.length
+    if (this.push(bytes)) this.#consume()
+  }
+
+  fin(): void {
+    this.push(null)
+  }
+
+  reset(code: ResetCode): void {
+    this.destroy(new StreamResetError(code))
+  }
+
+  drained(): void {
+    const done = this.#afterDrain
+    this.#afterDrain = undefined
+    done?.()
+  }
+
+  override _read(): void {
+    this.#consume()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    if (this.#stream.write(chunk)) done()
+    else this.#afterDrain = done
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+    let room = true
+    for (const { chunk } of chunks) room = this.#stream.write(chunk)
+    if (room) done()
+    else this.#afterDrain = done
+  }
+
+  override _final(done: () => void): void {
+    this.#stream.end()
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    const stream = this.#stream
+    this.#afterDrain = undefined
+    this.#consume()
+    stream.handler = OVER
+    if (!(stream.finQueued && stream.finReceived)) {
+      stream.reset(error instanceof StreamResetError ? error.code : 'closed')
+    }
+    done(error)
+  }
+
+  #consume(): void {
+    if (this.#unread === 0) return
+    const bytes = this.#unread
+    this.#unread = 0
+    this.#stream.consumed(bytes)
+  }
+}
+
+/** For streams whose Duplex is gone while their last bytes are on their way. */
+const OVER: StreamHandler = { data() {}, fin() {}, reset() {}, drained() {} }
