@@ -46,6 +46,7 @@ describe('authorising a stream', () => {
     ['both lists allow it', {}, open(), ALLOWED],
     ['an alias leads to the address', {}, open('DB.'), ALLOWED],
     ['not in the list of the Client', { grants: grantsOf({ res: [] }) }, open(), 'not_granted'],
+    ['an ended list, whatever it grants', { grants: grantsOf({ res: [] }), aclEndMs: NOW }, open(), 'expired'],
     ['another Resource of the Client', { grants: granted(narrow, undefined, WEB) }, open(), 'not_granted'],
     ['not in the list of the Connector', { rules: rulesOf(acl([WEB, narrow])) }, open(), 'acl_mismatch'],
     ['taken out of the list of the Connector', { rules: rulesOf(acl([DB, narrow]), []) }, open(), 'not_granted'],

@@ -1,7 +1,7 @@
 import type { Address } from './address.ts'
 import { formatAddress, parseAddress } from './address.ts'
 import type { NormalRule } from './rule.ts'
-import { type Aged, compareAge, literalLength } from './specificity.ts'
+import { type Aged, compareAge, literalLength, sortByAge } from './specificity.ts'
 
 /** A Resource as declared, its rule normalised. */
 export type Declared = Aged & { rule: NormalRule }
@@ -19,7 +19,7 @@ const MAX_TIES = 8
 export function takenNames(resources: Iterable<Declared>): Map<string, { name: string; by: string }> {
   const owners = new Map<string, string>()
   const taken = new Map<string, { name: string; by: string }>()
-  for (const { uid, rule } of [...resources].sort(compareAge)) {
+  for (const { uid, rule } of sortByAge(resources)) {
     const names = exactNamesOf(rule)
     const name = names.find(candidate => owners.has(candidate))
     if (name !== undefined) taken.set(uid, { name, by: owners.get(name)! })
@@ -35,8 +35,7 @@ export function tiesOf(one: Declared, network: Iterable<Declared>): Tie[] {
   for (const other of network) {
     if (other.uid !== one.uid && isTie(address, one.rule.address, other.rule.address)) ties.push(other)
   }
-  return ties
-    .sort(compareAge)
+  return sortByAge(ties)
     .slice(0, MAX_TIES)
     .map(other => ({ uid: other.uid, address: other.rule.address, wins: compareAge(other, one) < 0 }))
 }

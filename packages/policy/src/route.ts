@@ -3,7 +3,7 @@ import { type Host, matchesPattern, parseHost } from './address.ts'
 import { PolicyError } from './error.ts'
 import { type Cidr, networkOf, widthOf } from './ip.ts'
 import { allowsPort, type CompiledRule, compileRule, type Protocol } from './rule.ts'
-import { type Aged, compareAge, literalLength } from './specificity.ts'
+import { type Aged, compareAge, literalLength, sortByAge } from './specificity.ts'
 
 /** A Resource that can be routed to; `endMs` is the end of the grant, exclusive. */
 export type Routable = Aged & { rule: ResourceRule; endMs?: number }
@@ -31,7 +31,7 @@ export class RouteMap<T extends Routable> {
 
   constructor(items: Iterable<T>) {
     // Oldest first: the first to take a key keeps it.
-    for (const item of [...items].sort(compareAge)) this.#add(item)
+    for (const item of sortByAge(items)) this.#add(item)
     for (const family of [4, 6] as const) this.#ranges[family].sort((a, b) => b.prefix - a.prefix)
     for (const bucket of this.#wildcards.values()) bucket.sort((a, b) => b.literals - a.literals)
   }

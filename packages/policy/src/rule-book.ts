@@ -6,7 +6,7 @@ import { type CompiledRule, compileRule, ruleDigest } from './rule.ts'
 /** A rule that was in force; Client ACLs that name it live until `untilMs`. */
 export type FormerRule = { resource: ResourceId; rule: ResourceRule; untilMs: number }
 
-type Kept = { rule: CompiledRule; digest: string; source: ResourceRule }
+type Kept = { rule: CompiledRule; digest: string; source: ResourceRule; text: string }
 type KeptFormer = Kept & { untilMs: number }
 
 /** Most former rules kept of one Resource; the oldest go first. */
@@ -29,7 +29,7 @@ export class ConnectorRules implements RuleBook {
   replace(resources: ConnectorAclClaims['resources'], nowMs: number, formerUntilMs: number): void {
     const next = new Map<ResourceId, Kept>()
     for (const { uid, rule } of resources) {
-      const kept = keep(rule)
+      const kept = keep(rule, this.#current.get(uid as ResourceId))
       if (kept !== undefined) next.set(uid as ResourceId, kept)
     }
     this.#forget(nowMs)
@@ -76,9 +76,12 @@ export class ConnectorRules implements RuleBook {
   }
 }
 
-function keep(source: ResourceRule): Kept | undefined {
+/** Most Resources do not change from one ACL to the next: those keep what was made of their rule. */
+function keep(source: ResourceRule, before?: Kept): Kept | undefined {
+  const text = JSON.stringify(source)
+  if (before?.text === text) return before
   try {
-    return { rule: compileRule(source), digest: ruleDigest(source), source }
+    return { rule: compileRule(source), digest: ruleDigest(source), source, text }
   } catch (error) {
     if (error instanceof PolicyError) return undefined
     throw error

@@ -10,6 +10,9 @@ export type NormalRule = ResourceRule & { protocols: Required<Protocols> }
 /** A rule ready for matching. */
 export type CompiledRule = { address: Address; names: readonly string[]; protocols: Required<Protocols> }
 
+/** Address, aliases and protocols as someone declares them. */
+export type Declaration = { address: string; aliases?: readonly string[]; protocols?: Protocols }
+
 /** Why a destination does not belong to a rule. */
 export type MatchReason = 'denied' | 'port_not_granted'
 
@@ -20,21 +23,8 @@ const MAX_PORT = 65_535
  * Brings what a Resource declares into its one spelling: address and aliases as {@link parseAddress} writes them, aliases sorted and without the
  * address, every protocol present, port ranges sorted and joined. Idempotent. Throws PolicyError.
  */
-export function normaliseRule(spec: {
-  address: string
-  aliases?: readonly string[]
-  protocols?: Protocols
-}): NormalRule {
-  const parsed = parseAddress(spec.address)
-  const address = formatAddress(parsed)
-  const aliases = new Set((spec.aliases ?? []).map(normaliseAlias))
-  aliases.delete(address)
-  if (aliases.size > 0 && (parsed.kind === 'wildcard' || parsed.kind === 'cidr')) {
-    throw new PolicyError('alias_without_target', `"${address}" is many destinations, so it can have no alias`)
-  }
-  const { tcp, udp, icmp } = spec.protocols ?? {}
-  const protocols = { tcp: normalisePorts('tcp', tcp), udp: normalisePorts('udp', udp), icmp: icmp ?? 'Allow' }
-  return { address, aliases: [...aliases].sort(), protocols }
+export function normaliseRule(spec: Declaration): NormalRule {
+  return normalise(spec).rule
 }
 
 /** Rule digest: first 16 bytes of SHA-256 of the canonical JSON (RFC 8785) of the normalised rule, base64url. Throws PolicyError. */
@@ -46,9 +36,9 @@ export function ruleDigest(rule: ResourceRule): string {
 
 /** Prepares a rule for matching. Throws PolicyError. */
 export function compileRule(rule: ResourceRule): CompiledRule {
-  const { address, aliases, protocols } = normaliseRule(rule)
-  const parsed = parseAddress(address)
-  return { address: parsed, names: parsed.kind === 'name' ? [parsed.name, ...aliases] : aliases, protocols }
+  const { rule: normal, address } = normalise(rule)
+  const names = address.kind === 'name' ? [address.name, ...normal.aliases] : normal.aliases
+  return { address, names, protocols: normal.protocols }
 }
 
 /** The first check that keeps a destination out of a rule; undefined when it belongs to it. `port` counts for nothing with ICMP. */
@@ -86,6 +76,19 @@ export function allowsPort(protocols: Protocols, port: number, protocol: Protoco
     case 'DenyAll':
       return false
   }
+}
+
+function normalise(spec: Declaration): { rule: NormalRule; address: Address } {
+  const parsed = parseAddress(spec.address)
+  const address = formatAddress(parsed)
+  const aliases = new Set((spec.aliases ?? []).map(normaliseAlias))
+  aliases.delete(address)
+  if (aliases.size > 0 && (parsed.kind === 'wildcard' || parsed.kind === 'cidr')) {
+    throw new PolicyError('alias_without_target', `"${address}" is many destinations, so it can have no alias`)
+  }
+  const { tcp, udp, icmp } = spec.protocols ?? {}
+  const protocols = { tcp: normalisePorts('tcp', tcp), udp: normalisePorts('udp', udp), icmp: icmp ?? 'Allow' }
+  return { rule: { address, aliases: [...aliases].sort(), protocols }, address: parsed }
 }
 
 function normaliseAlias(alias: string): string {

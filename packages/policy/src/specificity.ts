@@ -24,13 +24,22 @@ export function nameSpecificity(rule: CompiledRule, name: string): number {
 
 /** Order of age: older first, then by UID. The same everywhere, so a tie ends alike at Client, Connector and operator. */
 export function compareAge(a: Aged, b: Aged): number {
-  const [ageA, ageB] = [timeOf(a), timeOf(b)]
-  if (ageA !== ageB) return ageA - ageB
-  return a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0
+  return timeOf(a) - timeOf(b) || compareUid(a, b)
+}
+
+/** Sorts by {@link compareAge}, reading each time once. */
+export function sortByAge<T extends Aged>(items: Iterable<T>): T[] {
+  return Array.from(items, item => ({ item, time: timeOf(item) }))
+    .sort((a, b) => a.time - b.time || compareUid(a.item, b.item))
+    .map(({ item }) => item)
 }
 
 export function literalLength(pattern: string): number {
   return pattern.replace(/[*?]/g, '').length
+}
+
+function compareUid(a: Aged, b: Aged): number {
+  return a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0
 }
 
 function timeOf({ createdAt }: Aged): number {

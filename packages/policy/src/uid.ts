@@ -12,5 +12,6 @@ export function packUid(uid: string): string {
 export function unpackUid(packed: string): ResourceId | undefined {
   const hex = Buffer.from(packed, 'base64url').toString('hex')
   if (hex.length !== 32) return undefined
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5') as ResourceId
+  const [a, b, c, d] = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20)]
+  return `${a}-${b}-${c}-${d}-${hex.slice(20)}` as ResourceId
 }
