@@ -1,3 +1,4 @@
+import { RESOURCE_RULES, type Rule } from '@sallyport/schema'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { coversPattern, formatAddress, formatHost, matchesPattern, parseAddress, parseHost } from './address.ts'
@@ -157,6 +158,29 @@ describe('a wildcard (R2)', () => {
         fc.pre(coversPattern(outer, inner) && matchesPattern(inner, name))
         expect(matchesPattern(outer, name)).toBe(true)
       }),
+    )
+  })
+})
+
+describe('what the API server accepts', () => {
+  const rules = RESOURCE_RULES.find(({ at }) => at === 'spec.address')!.rules as unknown as Rule<string>[]
+  const accepted = (text: string) => rules.every(({ check }) => check(text))
+  const octet = fc.integer({ min: 0, max: 260 })
+  const text = fc.oneof(
+    fc.stringMatching(/^[A-Za-z0-9*?._:/-]{1,40}$/),
+    fc.stringMatching(/^[a-c0x*?_-]{1,4}([.][a-c0-9x*?_-]{0,3}){0,3}$/),
+    fc.stringMatching(/^[0-9a-f:.]{2,20}(\/[0-9]{1,3})?$/),
+    fc
+      .tuple(octet, octet, octet, octet, fc.integer({ min: 0, max: 34 }))
+      .map(([a, b, c, d, e]) => `${a}.${b}.${c}.${d}/${e}`),
+    fc.tuple(octet, octet, octet, octet).map(octets => octets.join('.')),
+  )
+  it('is what is read here', () => {
+    fc.assert(
+      fc.property(text, address => {
+        expect([address, codeOf(address) === 'none']).toEqual([address, accepted(address)])
+      }),
+      { numRuns: 5_000 },
     )
   })
 })
