@@ -62,7 +62,7 @@ export function createTunnelAcceptor(options: TunnelAcceptorOptions): TunnelAcce
   server.on('tlsClientError', (cause, socket) => {
     pending--
     socket.on('error', () => undefined).destroy()
-    options.onRefused(handshakeError(cause))
+    options.onRefused(handshakeError(socket.authorizationError ?? cause))
   })
   return {
     get pending() {
@@ -85,7 +85,11 @@ export function createTunnelAcceptor(options: TunnelAcceptorOptions): TunnelAcce
   }
 }
 
-/** RFC 5077 tickets are off: a ticket alone would be taken for an authorised peer. */
+/**
+ * Self-contained tickets are off: such a ticket alone would be taken for an authorised peer. What TLS 1.3 sends in
+ * their place names a session of this server (RFC 8446, section 4.6.1), and without a `resumeSession` listener none is
+ * ever found.
+ */
 function contextOf({ identity, tenantCaPem }: AcceptorTrust): Parameters<Server['setSecureContext']>[0] {
   return {
     cert: identity.certificatePem,

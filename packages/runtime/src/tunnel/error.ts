@@ -49,7 +49,7 @@ export class StreamResetError extends Error {
 export function handshakeError(cause: unknown): TunnelError {
   if (cause instanceof TunnelError) return cause
   const message = cause instanceof Error ? cause.message : String(cause)
-  const code = codeOf(cause instanceof Error && 'code' in cause ? String(cause.code) : '', message)
+  const code = codeOf(cause instanceof Error && 'code' in cause ? String(cause.code) : message, message)
   return new TunnelError(code, `${tunnelErrorCodes[code]} (${message.trim()})`, { cause })
 }
 
