@@ -204,7 +204,8 @@ function showError(
 ) {
   if (error instanceof TokenError) {
     const status = error.code === 'invalid_client' ? 401 : 400
-    return reply.status(status).headers(NO_STORE).send({ error: error.code, error_description: error.message })
+    const { code, message } = error
+    return reply.status(status).headers(NO_STORE).send({ error: code, error_description: message, message })
   }
   const failure = error instanceof ReturningError ? error.failure : error
   if (!(failure instanceof LoginError)) throw error
