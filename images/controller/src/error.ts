@@ -18,6 +18,7 @@ export const apiErrors = {
   not_found: [404, 'There is nothing of that name here.'],
   method_not_allowed: [405, 'The route does not know this method.'],
   token_used: [409, 'The enrolment token has been used with another key; the operator issues another one.'],
+  key_taken: [409, 'This Connector key is bound to another slot; make another key.'],
   slot_occupied: [409, 'A living Connector holds this slot; it must be gone or draining first.'],
   uid_taken: [409, 'Another kind of object or another source holds this UID.'],
   unknown_network: [409, 'The network is not declared by this source; declare it first.'],

@@ -1,5 +1,6 @@
-import Type, { type Static } from 'typebox'
+import Type, { type Static, type TSchema } from 'typebox'
 import { HostPort, Millis, Name, Namespace, oneOf, RelayName, Revision, strict, TimeText, Uid } from './common.ts'
+import { AccessLogRecord } from './control.ts'
 import { ConnectorSpec } from './crd/connector.ts'
 import { GroupSpec } from './crd/group.ts'
 import { RemoteNetworkSpec } from './crd/remote-network.ts'
@@ -137,6 +138,56 @@ export const AdminConnector = Type.Object({
   sessions: Type.Integer(),
 })
 export type AdminConnector = Static<typeof AdminConnector>
+
+/** Answer of the admin lists; `next` is the `after` of the next page, absent on the last one. */
+const page = <T extends TSchema>(item: T) =>
+  Type.Object({ items: Type.Array(item), next: Type.Optional(Type.String({ maxLength: 200 })) })
+export const AdminUsers = page(AdminUser)
+export type AdminUsers = Static<typeof AdminUsers>
+export const AdminDevices = page(AdminDevice)
+export type AdminDevices = Static<typeof AdminDevices>
+export const AdminSessions = page(AdminSession)
+export type AdminSessions = Static<typeof AdminSessions>
+export const AdminConnectors = page(AdminConnector)
+export type AdminConnectors = Static<typeof AdminConnectors>
+
+/** A record of the access log with who reported it. */
+export const AccessLogEntry = Type.Object({
+  network: Type.String(),
+  connector: Type.String(),
+  email: Type.Optional(Type.String()),
+  record: AccessLogRecord,
+})
+export type AccessLogEntry = Static<typeof AccessLogEntry>
+export const AccessLogPage = page(AccessLogEntry)
+export type AccessLogPage = Static<typeof AccessLogPage>
+
+/** A row of the audit log; `hash` covers the row and `previousHash`. */
+export const AuditEntry = Type.Object({
+  seq: Type.Integer({ minimum: 1 }),
+  atMs: Millis,
+  actor: Type.String(),
+  action: Type.String(),
+  target: Type.String(),
+  before: Type.Optional(Type.Unknown()),
+  after: Type.Optional(Type.Unknown()),
+  previousHash: Type.String(),
+  hash: Type.String(),
+})
+export type AuditEntry = Static<typeof AuditEntry>
+export const AuditPage = page(AuditEntry)
+export type AuditPage = Static<typeof AuditPage>
+
+/** Answer of `POST /v1/admin/{users,devices,sessions,connectors}/{id}/{block,unblock,cut}`. */
+export const AdminResult = Type.Object({
+  changed: Type.Boolean({ description: 'False when it was so already.' }),
+  cut: Type.Integer({ minimum: 0, description: 'Logins or sessions that were ended.' }),
+})
+export type AdminResult = Static<typeof AdminResult>
+
+/** Answer of `DELETE /v1/sources/{source}`. */
+export const SourceRemoved = Type.Object({ revision: Revision, removed: Type.Integer({ minimum: 0 }) })
+export type SourceRemoved = Static<typeof SourceRemoved>
 
 /** Body of every failed request. */
 export const ErrorBody = Type.Object({

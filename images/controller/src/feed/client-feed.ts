@@ -43,7 +43,10 @@ export class ClientFeed {
   /** Sends the welcome and everything; later calls what has changed. */
   start(): void {
     const held = this.#held()
-    if (held?.login === undefined) return this.#loginEnded()
+    if (held?.login === undefined) {
+      this.#loginEnded()
+      return
+    }
     const { state, clock, sink, person } = this.#deps
     sink.send({
       type: 'welcome',
@@ -69,6 +72,18 @@ export class ClientFeed {
     this.#coalescer.poke()
   }
 
+  /** Another connection of the device has taken its place. */
+  replaced(): void {
+    this.#deps.sink.close('replaced')
+    this.stop()
+  }
+
+  /** Says that the Controller stops. */
+  goodbye(code: string, message: string): void {
+    this.#deps.sink.send({ type: 'goodbye', code, message, retry: true })
+    this.replaced()
+  }
+
   stop(): void {
     this.#coalescer.stop()
     this.#alarm.stop()
@@ -82,7 +97,10 @@ export class ClientFeed {
 
   #push(): void {
     const held = this.#held()
-    if (held === undefined) return this.#loginEnded()
+    if (held === undefined) {
+      this.#loginEnded()
+      return
+    }
     const { state, access, issuer, keys, clock, sink } = this.#deps
     const nowMs = clock.now()
     if (this.#trust) {

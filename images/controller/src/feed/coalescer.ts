@@ -19,7 +19,10 @@ export class Coalescer {
   poke(): void {
     if (this.#stopped || this.#timer !== undefined) return
     const waitMs = this.#quietUntilMs - this.#clock.monotonic()
-    if (waitMs <= 0) return this.#run()
+    if (waitMs <= 0) {
+      this.#run()
+      return
+    }
     this.#timer = this.#clock.timer(waitMs, () => {
       this.#timer = undefined
       this.#run()

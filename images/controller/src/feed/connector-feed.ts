@@ -120,6 +120,23 @@ export class ConnectorFeed {
     this.stop()
   }
 
+  /** The same Connector has made another connection. */
+  replaced(): void {
+    this.#deps.sink.close('replaced')
+    this.stop()
+  }
+
+  /** Closes the session `id` at the Connector; false when it cannot be told. */
+  closeSession(id: string): boolean {
+    return this.#deps.sink.send({ type: 'closeSession', session: id })
+  }
+
+  /** Says that the Controller stops. */
+  goodbye(code: string, message: string): void {
+    this.#deps.sink.send({ type: 'goodbye', code, message, retry: true })
+    this.replaced()
+  }
+
   stop(): void {
     this.#coalescer.stop()
     this.#alarm.stop()
@@ -176,7 +193,10 @@ export class ConnectorFeed {
   }
 
   #renew(): void {
-    if (!this.#begun) return this.sessionsKnown()
+    if (!this.#begun) {
+      this.sessionsKnown()
+      return
+    }
     const { clock, presence } = this.#deps
     const nowMs = clock.now()
     this.#dirty.acl ||= nowMs >= this.#renewals.acl

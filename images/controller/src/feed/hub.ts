@@ -1,5 +1,5 @@
 import type { Clock, Supervisor } from '@sallyport/runtime'
-import type { Floor, Programming } from '@sallyport/schema'
+import type { AclEntry, Floor, Programming } from '@sallyport/schema'
 import { Issuer, type IssuerDeps } from '../issue/issuer.ts'
 import { aclLifeSeconds } from '../issue/life.ts'
 import type { TenantKeys } from '../key/tenant-key.ts'
@@ -144,11 +144,11 @@ export class Hub {
       expelled: [],
     }
     for (const change of changes) await this.#take(change, impact)
-    if (revision !== undefined) this.state.revision = Math.max(this.state.revision, revision)
+    this.state.revision = Math.max(this.state.revision, revision)
     for (const device of impact.devices) this.access.touch(device)
     const floors = this.#floors(impact)
     this.#tell(impact, floors)
-    if (revision !== undefined) this.#storeFloors(floors)
+    this.#storeFloors(floors)
   }
 
   async #take(change: Change, impact: Impact): Promise<void> {
@@ -252,10 +252,9 @@ export class Hub {
       const reduced = new Set<string>()
       for (const [network, entries] of outstanding) {
         const now = device === undefined ? [] : this.access.entries(device, network, nowMs)
-        if (says(entries, nowMs).some(([uid, endSeconds]) => !covers(now, uid, endSeconds))) reduced.add(network)
+        if (isReduced(says(entries, nowMs), says(now, nowMs))) reduced.add(network)
       }
-      if (unknown)
-        for (const { uid } of this.state.all('network')) if (!outstanding.has(uid)) reduced.add(uid)
+      if (unknown) for (const { uid } of this.state.all('network')) if (!outstanding.has(uid)) reduced.add(uid)
       for (const network of reduced) {
         const floor = { device: id, rev, untilMs }
         this.state.addFloor({ tenant: this.state.tenant, network, ...floor })
@@ -286,7 +285,8 @@ export class Hub {
   }
 
   #touchesSessions(connectorId: string, devices: ReadonlySet<string>): boolean {
-    for (const { device } of this.presence.of(connectorId)?.sessions.values() ?? []) if (devices.has(device)) return true
+    for (const { device } of this.presence.of(connectorId)?.sessions.values() ?? [])
+      if (devices.has(device)) return true
     return false
   }
 
@@ -396,13 +396,14 @@ function touch(impact: Impact, device: string, mayReduce: boolean): void {
   if (mayReduce) impact.reduced.add(device)
 }
 
-/** What entries still say at `nowMs`: the Resource and its end in seconds. */
-function says(entries: readonly (readonly [string, string, number?])[], nowMs: number): [string, number][] {
-  return entries
-    .map(([uid, , end]): [string, number] => [uid, end ?? Number.POSITIVE_INFINITY])
-    .filter(([, end]) => nowMs < end * 1000)
+/** What entries say at `nowMs`: each Resource and its end in seconds. */
+function says(entries: readonly AclEntry[], nowMs: number): Map<string, number> {
+  const ends = entries.map(([uid, , end]): [string, number] => [uid, end ?? Number.POSITIVE_INFINITY])
+  return new Map(ends.filter(([, end]) => nowMs < end * 1000))
 }
 
-function covers(entries: readonly (readonly [string, string, number?])[], uid: string, endSeconds: number): boolean {
-  return entries.some(([granted, , end]) => granted === uid && (end ?? Number.POSITIVE_INFINITY) >= endSeconds)
+/** Whether something of `before` is missing in `after` or ends earlier there. */
+function isReduced(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): boolean {
+  for (const [uid, end] of before) if ((after.get(uid) ?? 0) < end) return true
+  return false
 }

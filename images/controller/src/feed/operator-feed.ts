@@ -23,7 +23,9 @@ export function declaredRow(row: Declared, state: TenantState, presence: Presenc
         ...common,
         relay: {
           keyIds: keys.map(({ key }) => key.id),
-          acknowledgedKeyIds: keys.flatMap(({ key, acknowledgedAtMs }) => (acknowledgedAtMs === undefined ? [] : key.id)),
+          acknowledgedKeyIds: keys.flatMap(({ key, acknowledgedAtMs }) =>
+            acknowledgedAtMs === undefined ? [] : key.id,
+          ),
           registered: presence.registeredAt(row.body.name),
         },
       }
@@ -35,7 +37,12 @@ export function declaredRow(row: Declared, state: TenantState, presence: Presenc
   }
 }
 
-function slotState(uid: string, state: TenantState, presence: Presence, nowMs: number): NonNullable<DeclaredRow['slot']> {
+function slotState(
+  uid: string,
+  state: TenantState,
+  presence: Presence,
+  nowMs: number,
+): NonNullable<DeclaredRow['slot']> {
   const slot = state.slots.get(uid)
   const keys = state.keysOf(uid)
   const there = keys.map(({ connectorId }) => presence.of(connectorId))
@@ -43,7 +50,13 @@ function slotState(uid: string, state: TenantState, presence: Presence, nowMs: n
   const token = slot?.token
   const conflictAtMs = slot?.row.conflictAtMs ?? undefined
   const tokenState =
-    token === undefined ? 'none' : token.usedAtMs !== undefined ? 'used' : nowMs >= token.expiresAtMs ? 'expired' : 'live'
+    token === undefined
+      ? 'none'
+      : token.usedAtMs !== undefined
+        ? 'used'
+        : nowMs >= token.expiresAtMs
+          ? 'expired'
+          : 'live'
   return {
     ...(token && { tokenId: token.id, tokenExpiresAtMs: token.expiresAtMs }),
     tokenState,
@@ -94,6 +107,12 @@ export class OperatorFeed {
     const rows = [...state.declared.values()].filter(({ source }) => source === this.source).map(row => this.#row(row))
     for (let at = 0; at === 0 || at < rows.length; at += PAGE)
       sink.send({ type: 'snapshot', rows: rows.slice(at, at + PAGE), complete: at + PAGE >= rows.length })
+  }
+
+  /** Says that the Controller stops. */
+  goodbye(code: string, message: string): void {
+    this.#deps.sink.send({ type: 'goodbye', code, message, retry: true })
+    this.#deps.sink.close(code)
   }
 
   trustChanged(): void {

@@ -1,6 +1,12 @@
 import type { Programming } from '@sallyport/schema'
 
-type Watch = { revision: number; networks: ReadonlySet<string>; waiting: Set<string>; state: Programming }
+type Watch = {
+  revision: number
+  networks: ReadonlySet<string>
+  waiting: Set<string>
+  state: Programming
+  acknowledged: boolean
+}
 
 /**
  * Follows for each Resource and Group whether the Connectors that were connected when it changed have acknowledged it. Each method answers the
@@ -18,7 +24,7 @@ export class ProgrammingTracker {
   ): Programming {
     const state = unused ? 'unused' : connected.length > 0 ? 'pending' : 'noConnector'
     if (state === 'unused') this.#watched.delete(uid)
-    else this.#watched.set(uid, { revision, networks, waiting: new Set(connected), state })
+    else this.#watched.set(uid, { revision, networks, waiting: new Set(connected), state, acknowledged: false })
     return state
   }
 
@@ -32,6 +38,7 @@ export class ProgrammingTracker {
     for (const [uid, watch] of this.#watched) {
       if (watch.revision > revision || !watch.networks.has(network)) continue
       watch.waiting.delete(connector)
+      watch.acknowledged = true
       if (watch.waiting.size > 0) continue
       this.#watched.delete(uid)
       changed.set(uid, 'programmed')
@@ -44,8 +51,9 @@ export class ProgrammingTracker {
     const changed = new Map<string, Programming>()
     for (const [uid, watch] of this.#watched) {
       if (!watch.waiting.delete(connector) || watch.waiting.size > 0 || watch.state === 'noConnector') continue
-      watch.state = 'noConnector'
-      changed.set(uid, 'noConnector')
+      if (watch.acknowledged) this.#watched.delete(uid)
+      watch.state = watch.acknowledged ? 'programmed' : 'noConnector'
+      changed.set(uid, watch.state)
     }
     return changed
   }

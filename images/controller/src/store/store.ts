@@ -14,14 +14,14 @@ export type Change =
   | { kind: 'login'; id: string; user: string; device: string }
   | { kind: 'keys' }
 
-/** What was committed: the changes of one transaction. `revision` is absent where it took none. */
-export type Commit = { tenant: string; revision: number | undefined; changes: readonly Change[] }
+/** What was committed: the changes of one transaction, and the revision that it took. */
+export type Commit = { tenant: string; revision: number; changes: readonly Change[] }
 
 /** An open transaction of one tenant. */
 export type Tx = {
   readonly tenant: string
   readonly db: Transaction<Database>
-  /** Takes the tenant's next revision, the first time; later calls answer the same. */
+  /** Takes the tenant's next revision, the first time; later calls answer the same. One that notes changes takes one in any case. */
   revision(): Promise<number>
   /** Notes what feeds shall hear after the commit. */
   changed(change: Change): void
@@ -52,18 +52,17 @@ export async function openStore(dialect: Dialect, now: () => number): Promise<St
     withTransaction: async (tenant, work) => {
       const changes: Change[] = []
       let revision: number | undefined
-      const result = await db.transaction().execute(trx =>
-        work({
-          tenant,
-          db: trx,
-          revision: async () => {
-            revision ??= await nextRevision(trx, tenant, now())
-            return revision
-          },
-          changed: change => changes.push(change),
-        }),
-      )
-      if (changes.length > 0) for (const listener of listeners) listener({ tenant, revision, changes })
+      const result = await db.transaction().execute(async trx => {
+        const take = async () => {
+          revision ??= await nextRevision(trx, tenant, now())
+          return revision
+        }
+        const value = await work({ tenant, db: trx, revision: take, changed: change => changes.push(change) })
+        if (changes.length > 0) await take()
+        return value
+      })
+      if (revision !== undefined && changes.length > 0)
+        for (const listener of listeners) listener({ tenant, revision, changes })
       return result
     },
     onCommit: listener => {

@@ -139,6 +139,12 @@ export const ControllerConfigSchema = Type.Object(
 /** Configuration with its defaults in place. */
 export type ControllerConfig = Static<typeof ControllerConfigSchema>
 
+type Needed = 'url' | 'database' | 'storeKeyFile' | 'tls' | 'tenants'
+type Section = 'acl' | 'login' | 'enrolment' | 'relayKeys' | 'signingKeys'
+/** Configuration as it may be written: what has a default may be left out. */
+export type ControllerConfigInput = Pick<ControllerConfig, Needed> &
+  Partial<Omit<ControllerConfig, Needed | Section>> & { [S in Section]?: Partial<ControllerConfig[S]> }
+
 /** Problems between the fields of a Controller's configuration that the schema alone cannot see. */
 export function controllerConfigProblems(config: ControllerConfig): Problem[] {
   const problems: Problem[] = []

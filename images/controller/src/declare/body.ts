@@ -1,0 +1,62 @@
+import { normaliseRule, PolicyError } from '@sallyport/policy'
+import {
+  canonicalJson,
+  type DeclaredKind,
+  GroupBody,
+  NetworkBody,
+  type Parser,
+  type Problem,
+  parser,
+  RelayBody,
+  ResourceBody,
+  SlotBody,
+  type TSchema,
+} from '@sallyport/schema'
+import { secretHash } from '@sallyport/trust'
+import { ApiError } from '../error.ts'
+import type { DeclaredOf } from '../state/row.ts'
+
+/** Path of each kind's routes, and the schema of its body. */
+export const DECLARED: { readonly [K in DeclaredKind]: { path: string; schema: TSchema } } = {
+  network: { path: 'networks', schema: NetworkBody },
+  connector: { path: 'connectors', schema: SlotBody },
+  resource: { path: 'resources', schema: ResourceBody },
+  group: { path: 'groups', schema: GroupBody },
+  relay: { path: 'relays', schema: RelayBody },
+}
+
+const parsers: { readonly [K in DeclaredKind]: Parser<DeclaredOf<K>['body']> } = {
+  network: parser(NetworkBody),
+  connector: parser(SlotBody),
+  resource: parser(ResourceBody),
+  group: parser(GroupBody),
+  relay: parser(RelayBody),
+}
+
+/** A body that has been checked, with its digest: SHA-256 of its canonical JSON, base64url. */
+export type CheckedBody = { text: string; digest: string; network: string | undefined; relayName: string | undefined }
+
+/** Checks the body of a PUT. Throws ApiError `invalid_body` with all problems. */
+export function checkBody(kind: DeclaredKind, value: unknown): CheckedBody {
+  const problems = parsers[kind].problems(value)
+  if (problems.length === 0) problems.push(...crossProblems(kind, value))
+  if (problems.length > 0) throw new ApiError('invalid_body', undefined, { fields: problems })
+  const text = canonicalJson(value)
+  const { network, name } = value as { network?: string; name?: string } // Checked just now.
+  return { text, digest: secretHash(text), network, relayName: kind === 'relay' ? name : undefined }
+}
+
+function crossProblems(kind: DeclaredKind, value: unknown): Problem[] {
+  if (kind !== 'resource' || !parsers.resource.check(value)) return []
+  const { spec, groups } = value
+  const problems: Problem[] = []
+  if (groups.length !== (spec.access?.length ?? 0))
+    problems.push({ field: 'groups', message: 'must have one entry for each of spec.access' })
+  try {
+    normaliseRule(spec)
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error
+    problems.push({ field: 'spec', message: error.message })
+  }
+  return problems
+}

@@ -1,0 +1,146 @@
+import type { DeclaredKind, WriteResult } from '@sallyport/schema'
+import { appendAudit } from '../audit.ts'
+import { ApiError } from '../error.ts'
+import type { Operator } from '../operator-auth.ts'
+import { type DeclaredStoreRow, readJson, type Store, type Tx } from '../store/index.ts'
+import type { CheckedBody } from './body.ts'
+import { addRelayKey, type RelayKeyDeps } from './relay-key.ts'
+
+export type DeclareDeps = { store: Store; clock: { now(): number } } & RelayKeyDeps
+
+/** Writes a declared row; the same body again changes nothing and takes no revision. Throws ApiError. */
+export async function putDeclared(
+  deps: DeclareDeps,
+  { tenant, source }: Operator,
+  { kind, uid, body }: { kind: DeclaredKind; uid: string; body: CheckedBody },
+): Promise<WriteResult> {
+  return deps.store.withTransaction(tenant, async tx => {
+    const before = await readRow(tx, uid)
+    if (before !== undefined && (before.kind !== kind || before.source !== source)) throw new ApiError('uid_taken')
+    if (before?.digest === body.digest) return { revision: before.revision, changed: false }
+    await requireNetwork(tx, source, body.network)
+    await requireFreeName(tx, uid, body.relayName)
+    const revision = await tx.revision()
+    await tx.db
+      .insertInto('declared')
+      .values({ tenant, uid, kind, source, digest: body.digest, body: body.text, revision, programming: null })
+      .onConflict(conflict =>
+        conflict
+          .columns(['tenant', 'uid'])
+          .doUpdateSet({ digest: body.digest, body: body.text, revision, programming: null }),
+      )
+      .execute()
+    if (before === undefined) await addOwnRows(deps, tx, kind, uid)
+    tx.changed({ kind, uid })
+    await audit(deps, tx, source, before === undefined ? 'create' : 'update', { kind, uid, before, after: body.text })
+    return { revision, changed: true }
+  })
+}
+
+/** Removes a declared row and all that belongs to it; one that is not there is removed already. Throws ApiError `not_found` for another's. */
+export async function deleteDeclared(
+  deps: DeclareDeps,
+  { tenant, source }: Operator,
+  kind: DeclaredKind,
+  uid: string,
+): Promise<WriteResult> {
+  return deps.store.withTransaction(tenant, async tx => {
+    const row = await readRow(tx, uid)
+    if (row === undefined) return { revision: await lastRevision(tx), changed: false }
+    if (row.kind !== kind || row.source !== source) throw new ApiError('not_found')
+    await removeRow(deps, tx, row)
+    return { revision: await tx.revision(), changed: true }
+  })
+}
+
+/** Removes every row of a source, for a cluster that is lost. */
+export async function deleteSource(deps: DeclareDeps, tenant: string, source: string, actor: string) {
+  return deps.store.withTransaction(tenant, async tx => {
+    const rows = await tx.db
+      .selectFrom('declared')
+      .selectAll()
+      .where('tenant', '=', tenant)
+      .where('source', '=', source)
+      .execute()
+    for (const row of rows) await removeRow(deps, tx, row, actor)
+    return { revision: rows.length > 0 ? await tx.revision() : await lastRevision(tx), removed: rows.length }
+  })
+}
+
+/** Reads a row of the operator's own. Throws ApiError `not_found`. */
+export async function ownRow(tx: Pick<Tx, 'db' | 'tenant'>, source: string, kind: DeclaredKind, uid: string) {
+  const row = await readRow(tx, uid)
+  if (row === undefined || row.kind !== kind || row.source !== source) throw new ApiError('not_found')
+  return row
+}
+
+const readRow = (tx: Pick<Tx, 'db' | 'tenant'>, uid: string): Promise<DeclaredStoreRow | undefined> =>
+  tx.db.selectFrom('declared').selectAll().where('tenant', '=', tx.tenant).where('uid', '=', uid).executeTakeFirst()
+
+async function lastRevision(tx: Tx): Promise<number> {
+  const row = await tx.db
+    .selectFrom('tenants')
+    .select('revision')
+    .where('name', '=', tx.tenant)
+    .executeTakeFirstOrThrow()
+  return row.revision
+}
+
+/** What is declared into a network must come from the network's own source. */
+async function requireNetwork(tx: Tx, source: string, network: string | undefined): Promise<void> {
+  if (network === undefined) return
+  const row = await readRow(tx, network)
+  if (row?.kind !== 'network' || row.source !== source) throw new ApiError('unknown_network')
+}
+
+/** A pass for one Relay must not be good at another one. */
+async function requireFreeName(tx: Tx, uid: string, name: string | undefined): Promise<void> {
+  if (name === undefined) return
+  const relays = await tx.db
+    .selectFrom('declared')
+    .select(['uid', 'body'])
+    .where('tenant', '=', tx.tenant)
+    .where('kind', '=', 'relay')
+    .execute()
+  if (relays.some(relay => relay.uid !== uid && readJson<{ name: string }>(relay.body).name === name))
+    throw new ApiError('name_taken')
+}
+
+async function addOwnRows(deps: DeclareDeps, tx: Tx, kind: DeclaredKind, uid: string): Promise<void> {
+  if (kind === 'connector')
+    await tx.db.insertInto('slots').values({ tenant: tx.tenant, uid, blocked: 0, conflictAtMs: null }).execute()
+  if (kind === 'relay') await addRelayKey(deps, tx, uid)
+}
+
+async function removeRow(deps: DeclareDeps, tx: Tx, row: DeclaredStoreRow, actor?: string): Promise<void> {
+  const { tenant } = tx
+  const { uid, kind, source, body } = row
+  await tx.db.deleteFrom('declared').where('tenant', '=', tenant).where('uid', '=', uid).execute()
+  if (kind === 'connector') {
+    await tx.db.deleteFrom('slots').where('tenant', '=', tenant).where('uid', '=', uid).execute()
+    await tx.db.deleteFrom('connectorKeys').where('tenant', '=', tenant).where('slot', '=', uid).execute()
+    await tx.db.deleteFrom('enrolmentTokens').where('tenant', '=', tenant).where('slot', '=', uid).execute()
+  }
+  if (kind === 'relay')
+    await tx.db.deleteFrom('relayKeys').where('tenant', '=', tenant).where('relay', '=', uid).execute()
+  tx.changed({ kind, uid })
+  await audit(deps, tx, source, 'delete', { kind, uid, before: { body }, after: undefined }, actor)
+}
+
+type Audited = { kind: DeclaredKind; uid: string; before: { body: string } | undefined; after: string | undefined }
+
+function audit(
+  { clock }: DeclareDeps,
+  tx: Tx,
+  source: string,
+  action: string,
+  { kind, uid, before, after }: Audited,
+  actor = `operator:${source}`,
+): Promise<void> {
+  const entry = { actor, action: `${kind}.${action}`, target: uid }
+  const said = {
+    ...(before !== undefined && { before: readJson<unknown>(before.body) }),
+    ...(after !== undefined && { after: readJson<unknown>(after) }),
+  }
+  return appendAudit(tx, { ...entry, ...said }, clock.now())
+}

@@ -1,0 +1,6 @@
+export { type AppDeps, buildApp } from './app.ts'
+export { configFrom, readConfig } from './config.ts'
+export { type Controller, type ControllerDeps, startController } from './controller.ts'
+export { ApiError, type ApiErrorCode, apiErrors } from './error.ts'
+export { LOGIN_ERRORS } from './login/index.ts'
+export { buildOpenApi } from './openapi.ts'

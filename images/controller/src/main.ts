@@ -1,0 +1,5 @@
+import { runMain } from '@sallyport/runtime'
+import { readConfig } from './config.ts'
+import { startController } from './controller.ts'
+
+await runMain({ name: 'controller', readConfig, logLevel: config => config.logLevel, start: startController })

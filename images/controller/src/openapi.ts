@@ -1,0 +1,54 @@
+import { createMetrics, logSupervisor, silentLog, systemClock } from '@sallyport/runtime'
+import { createStoreKey } from '@sallyport/trust'
+import { buildApp } from './app.ts'
+import { configFrom } from './config.ts'
+import { ApiError } from './error.ts'
+import { createSealer } from './key/store-key.ts'
+import type { LoginDeps } from './login-seam.ts'
+import type { Context } from './route/context.ts'
+import { openStore, sqliteDialect } from './store/index.ts'
+
+/** Describes the REST API: the OpenAPI document of every route, as JSON text. */
+export async function buildOpenApi(): Promise<string> {
+  const store = await openStore(sqliteDialect(':memory:'), systemClock.now)
+  const app = await buildApp({ ...nobody(store), notReady: () => undefined })
+  await app.ready()
+  const document = app.swagger()
+  await app.close()
+  await store.close()
+  return `${JSON.stringify(document, undefined, 2)}\n`
+}
+
+/** A Controller of no tenant, which admits no one. */
+function nobody(store: Context['store']): Context & { login: LoginDeps } {
+  const config = configFrom({
+    url: 'https://controller.invalid',
+    database: { path: ':memory:' },
+    storeKeyFile: '-',
+    tls: { certFile: '-', keyFile: '-' },
+    tenants: [{ name: 'default' }],
+  })
+  const refuse = async () => {
+    throw new ApiError('unauthenticated')
+  }
+  const sealer = createSealer(createStoreKey())
+  const shared = { store, clock: systemClock, log: silentLog, isAdmin: () => false }
+  return {
+    ...{ ...shared, config, sealer, tenants: new Map(), supervisor: logSupervisor(silentLog) },
+    ...{ metrics: createMetrics('controller', { defaults: false }) },
+    ...{ authenticateOperator: refuse, authenticateClient: refuse },
+    login: {
+      ...shared,
+      tenants: new Map(),
+      url: config.url,
+      lifetimes: config.login,
+      clockLeewaySeconds: config.clockLeewaySeconds,
+      signingKeys: () => {
+        throw new ApiError('unavailable')
+      },
+      seal: sealer.seal,
+      open: sealer.openText,
+      isInvited: () => false,
+    },
+  }
+}

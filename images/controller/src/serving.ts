@@ -1,0 +1,70 @@
+import { readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { createSecureContext } from 'node:tls'
+import { type Clock, type Log, sleep, watchDirectory } from '@sallyport/runtime'
+import type { ControllerConfig } from '@sallyport/schema'
+import { readStoreKey } from './key/store-key.ts'
+
+/** Time between two looks at files that are not there yet. */
+const RETRY_MS = 250
+/** Time between two lines in the log about what is waited for. */
+const REMIND_MS = 10_000
+
+export type ServingFiles = { cert: string; key: string; storeKey: ReturnType<typeof readStoreKey> }
+
+/** Waits until certificate, key and store key are there and fit, at most `startupWaitSeconds`; says meanwhile what is missing. */
+export async function waitForFiles(
+  config: Pick<ControllerConfig, 'tls' | 'storeKeyFile' | 'startupWaitSeconds'>,
+  { clock, log, signal }: { clock: Clock; log: Log; signal: AbortSignal },
+): Promise<ServingFiles> {
+  const untilMs = clock.monotonic() + config.startupWaitSeconds * 1000
+  let remindedMs = Number.NEGATIVE_INFINITY
+  for (;;) {
+    try {
+      const storeKey = readStoreKey(await readFile(config.storeKeyFile, 'utf8'))
+      return { ...(await readCertificate(config.tls)), storeKey }
+    } catch (cause) {
+      const nowMs = clock.monotonic()
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      if (nowMs >= untilMs)
+        throw new Error(`certificate or store key not usable after ${config.startupWaitSeconds} s: ${reason}`, {
+          cause,
+        })
+      if (nowMs - remindedMs >= REMIND_MS) {
+        log.info({ reason }, 'waiting for certificate and store key')
+        remindedMs = nowMs
+      }
+    }
+    await sleep(clock, RETRY_MS, signal)
+  }
+}
+
+/** Calls `use` with certificate and key whenever their files have changed and fit; what does not fit is logged and left. */
+export function watchCertificate(
+  tls: ControllerConfig['tls'],
+  use: (pair: { cert: string; key: string }) => void,
+  { clock, log }: { clock: Clock; log: Log },
+): { close(): void } {
+  const reload = () => {
+    readCertificate(tls).then(
+      pair => {
+        use(pair)
+        log.info({ certFile: tls.certFile }, 'serving certificate reloaded')
+      },
+      error => log.warn({ err: error }, 'the new serving certificate is not usable; the old one stays'),
+    )
+  }
+  const directories = new Set([dirname(tls.certFile), dirname(tls.keyFile)])
+  const watches = [...directories].map(directory => watchDirectory(directory, reload, { clock }))
+  return {
+    close: () => {
+      for (const watch of watches) watch.close()
+    },
+  }
+}
+
+async function readCertificate({ certFile, keyFile }: ControllerConfig['tls']): Promise<{ cert: string; key: string }> {
+  const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')])
+  createSecureContext({ cert, key })
+  return { cert, key }
+}
