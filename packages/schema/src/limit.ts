@@ -16,7 +16,9 @@ export const MAX_ALIASES = 16
 export const MAX_PORT_RANGES = 64
 /** Most Groups in one Resource's `access`. */
 export const MAX_ACCESS = 64
-/** Most entries in lists of a RemoteNetwork. */
+/** Most entries of `allowedNamespaces`: the cost that the API server estimates for its rules is bounded. */
+export const MAX_ALLOWED_NAMESPACES = 32
+/** Most entries in the other lists of a RemoteNetwork. */
 export const MAX_NETWORK_ENTRIES = 64
 /** Most replicas of Connectors in one RemoteNetwork. */
 export const MAX_CONNECTORS = 50

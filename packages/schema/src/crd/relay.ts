@@ -8,7 +8,7 @@ export const RelayAddress = Type.Object(
     template: Type.Optional(
       Type.String({
         maxLength: 260,
-        pattern: '^[a-z0-9.{}-]+:[0-9]{1,5}$',
+        pattern: '^([a-z0-9.-]|[{]index[}])+:[0-9]{1,5}$',
         description: 'host:port with {index} for the replica.',
       }),
     ),

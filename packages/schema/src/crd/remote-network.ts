@@ -1,9 +1,9 @@
 import Type, { type Static } from 'typebox'
 import { oneOf, strict } from '../common.ts'
-import { MAX_CONNECTORS, MAX_HOST, MAX_NETWORK_ENTRIES, MAX_TEXT } from '../limit.ts'
+import { MAX_ALLOWED_NAMESPACES, MAX_CONNECTORS, MAX_HOST, MAX_NETWORK_ENTRIES, MAX_TEXT } from '../limit.ts'
 import { Image, LogLevel, PodTemplate, Resources } from './workload.ts'
 
-const Duration = (description: string) => Type.String({ maxLength: 20, pattern: '^[0-9]+(s|m|h|d)$', description })
+const Duration = (description: string) => Type.String({ maxLength: 20, pattern: '^[0-9]{1,9}(s|m|h|d)$', description })
 
 export const AllowedNamespaces = Type.Object(
   {
@@ -82,7 +82,7 @@ export const RemoteNetworkSpec = Type.Object(
     ),
     allowedNamespaces: Type.Optional(
       Type.Array(AllowedNamespaces, {
-        maxItems: MAX_NETWORK_ENTRIES,
+        maxItems: MAX_ALLOWED_NAMESPACES,
         description: 'Other namespaces whose Resources may use this network; none when empty.',
       }),
     ),

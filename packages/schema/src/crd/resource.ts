@@ -23,7 +23,7 @@ export const AccessEntry = Type.Object(
     maxLoginAge: Type.Optional(
       Type.String({
         maxLength: 20,
-        pattern: '^[0-9]+(s|m|h|d)$',
+        pattern: '^[0-9]{1,9}(s|m|h|d)$',
         description: 'How old the login may be at most, such as 12h.',
       }),
     ),
