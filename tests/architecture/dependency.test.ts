@@ -5,7 +5,7 @@ import { FREE_FOLDERS, PACKAGES, type PackageRule, TEST_PACKAGES } from './table
 
 const root = join(import.meta.dirname, '../..')
 const OWN_SCOPE = '@sallyport/'
-const isTest = (path: string) => /\.test\.ts$/.test(path) || /\/(test|testdata)\//.test(path)
+const isTest = (path: string) => /\.test\.ts$|-lab\.ts$/.test(path) || /\/(test|testdata)\//.test(path)
 
 describe('the dependency table', () => {
   for (const [name, rule] of Object.entries(PACKAGES)) {
