@@ -18,6 +18,8 @@ export class TunnelStream extends Duplex implements StreamHandler {
     super({ allowHalfOpen: true, highWaterMark: BUFFER_BYTES })
     this.#stream = stream
     stream.handler = this
+    // A peer may cut a stream that nobody listens to; that must not end the process.
+    this.on('error', ignore)
   }
 
   get request(): OpenRequest {
@@ -87,6 +89,8 @@ export class TunnelStream extends Duplex implements StreamHandler {
     this.#stream.consumed(bytes)
   }
 }
+
+function ignore(): void {}
 
 /** For streams whose Duplex is gone while their last bytes are on their way. */
 const OVER: StreamHandler = { data() {}, fin() {}, reset() {}, drained() {} }
