@@ -1,0 +1,184 @@
+import type { Socket } from 'node:net'
+import {
+  type AcceptorTrust,
+  type Clock,
+  type ConnectorSession,
+  type ConnectorSessionEvents,
+  createTunnelAcceptor,
+  type Log,
+  SessionHost,
+  type Timer,
+  type TunnelAcceptor,
+} from '@sallyport/runtime'
+import type { LiveSession } from '@sallyport/schema'
+import { TrustError } from '@sallyport/trust'
+import { Budget, MAX_HANDSHAKES, type ResetCode } from '@sallyport/wire'
+import { DeviceSession, type SessionDeps } from './device-session.ts'
+
+/** Longest time from the first message of a change to its judgement, if the end of the batch does not come. */
+const SETTLE_MS = 250
+const MIB = 1024 * 1024
+/** Bytes granted to Clients and not yet taken by Resources, of all sessions. */
+const CREDIT_BUDGET_BYTES = 256 * MIB
+/** Bytes sent to Clients and not yet acknowledged, of all sessions. */
+const KEPT_BUDGET_BYTES = 256 * MIB
+
+export type RegistryOptions = SessionDeps & {
+  tenant: string
+  trust: AcceptorTrust
+  onOpened: (session: LiveSession) => void
+  onClosed: (session: string, reason: ResetCode) => void
+}
+
+/** All sessions of the Connector, and the one way in for tunnels. */
+export class SessionRegistry {
+  readonly #options: RegistryOptions
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #sessions = new Map<string, DeviceSession>()
+  /** One per Relay, so that a session knows the path that it came by. */
+  readonly #acceptors = new Map<string, TunnelAcceptor>()
+  readonly #paths = new WeakMap<ConnectorSession['peer'], string>()
+  readonly #host: SessionHost
+  #trust: AcceptorTrust
+  #settle: Timer | undefined
+  #onIdle: (() => void) | undefined
+  #draining = false
+
+  constructor(options: RegistryOptions) {
+    this.#options = options
+    this.#clock = options.clock
+    this.#log = options.log
+    this.#trust = options.trust
+    this.#host = new SessionHost({
+      clock: options.clock,
+      creditBudget: new Budget(CREDIT_BUDGET_BYTES),
+      keptBudget: new Budget(KEPT_BUDGET_BYTES),
+      onSession: session => this.#begin(session),
+    })
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  get streams(): number {
+    return [...this.#sessions.values()].reduce((sum, { streams }) => sum + streams, 0)
+  }
+
+  get reports(): LiveSession[] {
+    return [...this.#sessions.values()].map(({ report }) => report).filter(report => report !== undefined)
+  }
+
+  /** Takes a socket on which a Client's handshake has begun. */
+  accept(socket: Socket, relay: string): void {
+    const pending = [...this.#acceptors.values()].reduce((sum, acceptor) => sum + acceptor.pending, 0)
+    if (this.#draining || pending >= MAX_HANDSHAKES) {
+      socket.on('error', () => undefined).destroy()
+      return
+    }
+    this.#acceptorFor(relay).accept(socket)
+  }
+
+  /** Shows and trusts something else in handshakes that begin from here on. */
+  setTrust(trust: AcceptorTrust): void {
+    this.#trust = trust
+    for (const acceptor of this.#acceptors.values()) acceptor.setTrust(trust)
+  }
+
+  /** Takes a pushed Client ACL to the sessions of its device; it counts from the next judgement on. */
+  pushAcl(device: string, jwt: string): void {
+    for (const session of this.#sessions.values()) {
+      if (session.device !== device) continue
+      try {
+        session.pushAcl(jwt)
+      } catch (error) {
+        if (!(error instanceof TrustError)) throw error
+        this.#log.warn({ device, code: error.code }, 'pushed Client ACL refused')
+      }
+    }
+  }
+
+  /** Something has changed: everything is judged again when the rest of the change has come, soon in any case. */
+  settleSoon(): void {
+    this.#settle ??= this.#clock.timer(SETTLE_MS, () => this.settle())
+  }
+
+  /** Judges every session again. */
+  settle(): void {
+    this.#settle?.cancel()
+    this.#settle = undefined
+    for (const session of [...this.#sessions.values()]) session.settle()
+  }
+
+  /** Ends one session for the Controller. */
+  closeSession(id: string): void {
+    this.#sessions.get(id)?.close('revoked', 'revoked')
+  }
+
+  /** Cuts all sessions. */
+  closeAll(code: ResetCode, goaway: 'revoked' | 'expired' | 'draining' | 'closed'): void {
+    for (const session of [...this.#sessions.values()]) session.close(code, goaway)
+  }
+
+  /** No new sessions and streams; resolves when the last stream has ended or `graceMs` have passed, after which all sessions are closed. */
+  async drain(graceMs: number): Promise<void> {
+    this.#draining = true
+    for (const acceptor of this.#acceptors.values()) acceptor.close()
+    this.#host.drain()
+    if (this.streams > 0 && graceMs > 0) {
+      await new Promise<void>(resolve => {
+        const timer = this.#clock.timer(graceMs, resolve)
+        this.#onIdle = () => {
+          timer.cancel()
+          resolve()
+        }
+      })
+    }
+    this.closeAll('draining', 'draining')
+  }
+
+  #begin(session: ConnectorSession): ConnectorSessionEvents {
+    const { onOpened, onClosed } = this.#options
+    const device = new DeviceSession(session, this.#paths.get(session.peer) ?? 'unknown', this.#options, {
+      opened: () => {
+        if (device.report !== undefined) onOpened(device.report)
+      },
+      streamEnded: () => this.#streamEnded(),
+      closed: code => onClosed(session.id, code),
+    })
+    const { events } = device
+    this.#sessions.set(session.id, device)
+    return {
+      ...events,
+      closed: code => {
+        this.#sessions.delete(session.id)
+        events.closed?.(code)
+      },
+    }
+  }
+
+  #streamEnded(): void {
+    if (this.#onIdle !== undefined && this.streams === 0) this.#onIdle()
+  }
+
+  #acceptorFor(relay: string): TunnelAcceptor {
+    const known = this.#acceptors.get(relay)
+    if (known !== undefined) return known
+    const { tenant, metrics } = this.#options
+    const acceptor = createTunnelAcceptor({
+      trust: this.#trust,
+      tenant,
+      onTunnel: tunnel => {
+        this.#paths.set(tunnel.peer, `relay:${relay}`)
+        this.#host.serve(tunnel)
+      },
+      onRefused: error => {
+        metrics.tunnelsRefused.inc({ code: error.code })
+        this.#log.debug({ code: error.code, relay }, 'tunnel not accepted')
+      },
+    })
+    this.#acceptors.set(relay, acceptor)
+    return acceptor
+  }
+}
