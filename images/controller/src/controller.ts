@@ -67,7 +67,7 @@ export async function startController(config: ControllerConfig, deps: Controller
     const app = await buildApp({ ...context, login: context.login, notReady: () => notReady, tls: files })
     closers.push(() => app.close())
     serveChannels(app, context, () => notReady === 'stopping')
-    const watch = watchCertificate(config.tls, pair => serverOf(app).setSecureContext(pair), { clock, log })
+    const watch = watchCertificate(config.tls, files, pair => serverOf(app).setSecureContext(pair), { clock, log })
     closers.push(() => watch.close())
     const relayKeys = { store, sealer: context.sealer, clock, relayKeys: config.relayKeys }
     const housekeeping = startHousekeeping({ store, tenants, clock, log, supervisor, config, relayKeys })

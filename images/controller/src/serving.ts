@@ -39,15 +39,19 @@ export async function waitForFiles(
   }
 }
 
-/** Calls `use` with certificate and key whenever their files have changed and fit; what does not fit is logged and left. */
+/** Calls `use` with certificate and key whenever they differ from `current` and fit; what does not fit is logged and left. */
 export function watchCertificate(
   tls: ControllerConfig['tls'],
+  current: { cert: string; key: string },
   use: (pair: { cert: string; key: string }) => void,
   { clock, log }: { clock: Clock; log: Log },
 ): { close(): void } {
+  let shown = current
   const reload = () => {
     readCertificate(tls).then(
       pair => {
+        if (pair.cert === shown.cert && pair.key === shown.key) return
+        shown = pair
         use(pair)
         log.info({ certFile: tls.certFile }, 'serving certificate reloaded')
       },
