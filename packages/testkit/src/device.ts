@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ScriptedBrowser } from './browser.ts'
+import { type Run, run } from './process.ts'
+
+const command = join(import.meta.dirname, '../../../client/src/main.ts')
+
+export type CommandResult = { code: number | string; stdout: string; lines: string[] }
+
+/** A person's device: the `sallyport` command with a home of its own. */
+export class Device {
+  readonly home: string
+  readonly environment: NodeJS.ProcessEnv
+  readonly #running = new Set<Run>()
+
+  constructor({ home, environment }: { home: string; environment: NodeJS.ProcessEnv }) {
+    this.home = home
+    this.environment = { ...environment, SALLYPORT_HOME: home, SALLYPORT_BROWSER: '', NO_COLOR: '1' }
+  }
+
+  /** The command as a person would type it, for a ProxyCommand and for print. */
+  get command(): string {
+    return `${process.execPath} ${command}`
+  }
+
+  /** Starts `sallyport ARGS`, which may run on. */
+  start(args: string[]): Run {
+    const started = run({ name: `sallyport ${args[0]}`, args: [command, ...args], env: this.environment })
+    this.#running.add(started)
+    void started.ended.then(() => this.#running.delete(started))
+    return started
+  }
+
+  /** Runs `sallyport ARGS` to its end. */
+  async run(args: string[]): Promise<CommandResult> {
+    const started = this.start(args)
+    const code = await started.ended
+    return { code, stdout: started.lines.join('\n'), lines: started.lines }
+  }
+
+  /** Runs `sallyport ARGS --json` and parses what it prints; throws when that is not JSON. */
+  async json<T = Record<string, unknown>>(args: string[]): Promise<T> {
+    const { stdout, code } = await this.run([...args, '--json'])
+    try {
+      return JSON.parse(stdout) as T
+    } catch (cause) {
+      throw new Error(`sallyport ${args.join(' ')} --json (exit ${code}) printed: ${stdout}`, { cause })
+    }
+  }
+
+  /** `sallyport login`, with a scripted browser in which `email` is chosen on the page of the embedded provider. */
+  async login(url: string, email: string, caFile: string): Promise<void> {
+    const verb = this.start(['login', url, '--no-browser'])
+    const line = await verb.line(/https:\/\/\S+/)
+    const page = await new ScriptedBrowser(readFileSync(caFile, 'utf8')).visit(
+      /https:\/\/\S+/.exec(line)![0],
+      (_, forms) =>
+        forms.find(form => form.text.includes(email) || form.fields.toString().includes(encodeURIComponent(email))),
+    )
+    const code = await verb.ended
+    if (code !== 0)
+      throw new Error(
+        `login as ${email} ended with ${code}: ${verb.lines.join('\n')}\npage: ${page.body.replace(/<[^>]*>/g, ' ').slice(0, 500)}`,
+      )
+  }
+
+  /** Ends the daemon and every command that still runs. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map(one => one.stop()))
+    await this.run(['daemon', 'stop'])
+  }
+}
