@@ -25,7 +25,7 @@ export class ConnectorEnd extends SessionEnd {
   readonly #aclReceiver = new AclReceiver()
   #greeted = false
   #aclAccepted = false
-  #attachedAtMs = Number.NEGATIVE_INFINITY
+  #resumedAtMs = Number.NEGATIVE_INFINITY
   #highestId = 0
   #held: SessionStream[] = []
   #draining = false
@@ -47,20 +47,19 @@ export class ConnectorEnd extends SessionEnd {
     if (resumes !== this.#greeted || (resumes && hello.session !== this.session)) {
       throw new WireError('resume_mismatch', 'HELLO is not for this session')
     }
-    if (nowMs < this.#attachedAtMs + RESUME_INTERVAL_MS) {
-      throw new WireError('resume_too_soon', 'HELLO within a second of the last')
-    }
     if (!resumes) {
       if (hello.received !== 0) throw new WireError('ack_beyond_sent', 'HELLO of a new session with received frames')
-    } else {
-      this.outbound.beginCarrier(hello.received)
+      this.beginCarrier(nowMs)
+      return
     }
+    if (nowMs < this.#resumedAtMs + RESUME_INTERVAL_MS) {
+      throw new WireError('resume_too_soon', 'a second resume within a second')
+    }
+    this.outbound.beginCarrier(hello.received)
     this.beginCarrier(nowMs)
-    this.#attachedAtMs = nowMs
-    if (resumes) {
-      if (acl === 'wanted') this.#aclAccepted = false
-      this.#greet(acl)
-    }
+    this.#resumedAtMs = nowMs
+    if (acl === 'wanted') this.#aclAccepted = false
+    this.#greet(acl)
   }
 
   /** Says that the ACL is valid: READY goes out on a new session, and OPENs that were held are handed on. */

@@ -484,15 +484,18 @@ describe('a resume', () => {
     expect(near.events).toEqual(['opened'])
   })
 
-  it('more than once a second is refused', () => {
+  it('more than once a second is refused, and the session stays as it was', () => {
     const { pair } = openPair()
     pair.cut()
-    pair.nowMs += 999
-    const hello = { ...HELLO, session: SESSION, received: 0 }
-    pair.connector.end.detach(pair.nowMs)
-    expect(codeOf(() => pair.connector.end.attach(hello, 'known', pair.connector.attachedAtMs + 999))).toBe(
-      'resume_too_soon',
-    )
+    pair.resume()
+    pair.exchange()
+    pair.cut()
+    const received = pair.client.end.receivedFrames
+    const again = (nowMs: number) => pair.connector.end.attach({ ...HELLO, session: SESSION, received }, 'known', nowMs)
+    expect(codeOf(() => again(pair.connector.attachedAtMs + 999))).toBe('resume_too_soon')
+    expect(pair.connector.end.attached).toBe(false)
+    again(pair.connector.attachedAtMs + 1_000)
+    expect(pair.connector.end.attached).toBe(true)
   })
 
   it.each([

@@ -70,6 +70,11 @@ export abstract class SessionEnd {
     return this.streams.size
   }
 
+  /** Sequenced frames received in the session. */
+  get receivedFrames(): number {
+    return this.inbound.acknowledgement.received
+  }
+
   /** Shortest round trip on this carrier in ms; undefined before the first. */
   get roundTripMs(): number | undefined {
     return this.#keepAlive.roundTripMs

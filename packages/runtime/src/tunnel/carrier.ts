@@ -48,6 +48,13 @@ export class Carrier {
     if (bytes.length > 0) this.#receive(bytes)
   }
 
+  /** Gives the carrier up for another, without a word to the owner. */
+  release(): void {
+    if (this.#gone) return
+    this.#part()
+    this.#socket.destroy()
+  }
+
   /** Gives the carrier up. */
   destroy(error?: Error): void {
     this.#error ??= error
@@ -129,9 +136,13 @@ export class Carrier {
 
   readonly #lose = (): void => {
     if (this.#gone) return
+    this.#part()
+    this.#onLost(this.#error)
+  }
+
+  #part(): void {
     this.#gone = true
     this.#timer?.cancel()
     this.#end.detach(this.#clock.monotonic())
-    this.#onLost(this.#error)
   }
 }

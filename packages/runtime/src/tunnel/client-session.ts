@@ -109,7 +109,7 @@ export class ClientSession {
 
   /** Takes a tunnel as carrier, in place of the one before if there is one. */
   attach(socket: Duplex): void {
-    this.#carrier?.destroy()
+    this.#carrier?.release()
     this.#timer?.cancel()
     this.#carrier = new Carrier(this.#end, socket, this.#clock, error => this.#lost(error))
     this.#end.attach(this.#clock.monotonic())

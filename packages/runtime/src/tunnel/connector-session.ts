@@ -162,10 +162,15 @@ export class ConnectorSession {
 
   /** Begins on `socket`, whose HELLO has been read. The carrier before is detached first. Throws WireError. */
   attach(socket: Duplex, hello: Hello, rest: Uint8Array): void {
-    this.#carrier?.destroy()
+    this.#carrier?.release()
     this.#timer?.cancel()
     const known = this.#acceptedHash !== undefined && hello.aclHash === this.#acceptedHash
-    this.#end.attach(hello, known ? 'known' : 'wanted', this.#clock.monotonic())
+    try {
+      this.#end.attach(hello, known ? 'known' : 'wanted', this.#clock.monotonic())
+    } catch (error) {
+      this.#lost()
+      throw error
+    }
     this.#carrier = new Carrier(this.#end, socket, this.#clock, () => this.#lost())
     this.#carrier.wake()
     this.#carrier.receive(rest)

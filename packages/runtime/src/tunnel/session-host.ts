@@ -67,7 +67,9 @@ export class SessionHost {
         socket.removeListener('error', onError)
       } catch (error) {
         if (!(error instanceof WireError)) throw error
-        refuse(socket, 'protocol_error')
+        // The Client may try again a second later.
+        if (error.code === 'resume_too_soon') socket.destroy()
+        else refuse(socket, 'protocol_error')
       }
     }
     socket.on('data', onData).once('close', onClose).on('error', onError)
