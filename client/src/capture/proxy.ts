@@ -85,7 +85,7 @@ async function serveHttp(intake: Intake, open: Open): Promise<void> {
 }
 
 function refuseHttp(socket: Socket, { host, port }: ProxyRequest, { code, message, hint }: ClientError): void {
-  socket.end(encodeRefusal(proxyOutcome(code).http, `sallyport: ${host}:${port}: ${code}: ${message} ${hint}`))
+  socket.end(encodeRefusal(proxyOutcome(code).http, `sallyport: ${host}:${port}: ${code}: ${message}. ${hint}`))
 }
 
 /** Opens the way; the application that goes away meanwhile gives it up. */

@@ -10,6 +10,7 @@ export class JsonLines {
   #onLine: (value: unknown) => void
   #onEnd: () => void
   #released = false
+  #ended = false
 
   /** `onLine` gets each line parsed, undefined for one that is not JSON. `onEnd` is called once. */
   constructor(stream: Duplex, onLine: (value: unknown) => void, onEnd: () => void) {
@@ -17,7 +18,8 @@ export class JsonLines {
     this.#onLine = onLine
     this.#onEnd = onEnd
     stream.on('data', this.#onData)
-    stream.on('close', this.#closed)
+    stream.on('end', this.#over)
+    stream.on('close', this.#over)
     stream.on('error', this.#failed)
   }
 
@@ -36,7 +38,8 @@ export class JsonLines {
   release(): Buffer {
     this.#released = true
     this.stream.off('data', this.#onData)
-    this.stream.off('close', this.#closed)
+    this.stream.off('end', this.#over)
+    this.stream.off('close', this.#over)
     this.stream.off('error', this.#failed)
     this.stream.pause()
     return this.#rest
@@ -52,7 +55,14 @@ export class JsonLines {
     if (!this.#released && this.#rest.length > MAX_LINE_BYTES) this.stream.destroy()
   }
 
-  #closed = (): void => this.#onEnd()
+  #over = (): void => {
+    if (this.#ended) return
+    this.#ended = true
+    this.#onEnd()
+    // Half-open sockets close when this side has ended as well.
+    this.stream.end()
+  }
+
   // `close` follows.
   #failed = (): void => undefined
 }
