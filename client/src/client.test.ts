@@ -1,9 +1,10 @@
 import { chmodSync, readFileSync, statSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { eventually } from '@sallyport/testkit'
 import { afterEach, describe, expect, it } from 'vitest'
 import { closeLab, commandLine, logInAs, startTestController } from './client-lab.ts'
+import { JsonLines } from './local/line.ts'
 
 afterEach(closeLab)
 
@@ -134,20 +135,26 @@ describe('the sallyport command', () => {
     expect(statSync(line.home).mode & 0o777).toBe(0o700)
   })
 
-  it('replaces a daemon of another version', async () => {
+  it('ends a daemon of another version and starts one of its own', async () => {
     const line = commandLine()
-    await line.command('status')
-    const before = readFileSync(join(line.home, 'daemon.lock'), 'utf8')
-    const { DaemonConnection } = await import('./local/connection.ts')
-    const socket = connect(join(line.home, 'daemon.sock'))
-    const other = new DaemonConnection(socket, 0)
-    other.send({ type: 'hello', protocol: 1, version: '0.0.1' })
-    expect(await other.next('hello')).toMatchObject({ protocol: 1, pid: Number(before) })
-    other.send({ type: 'stop' })
-    await other.next('stopping')
-    await other.ended()
-    await line.command('status')
-    expect(readFileSync(join(line.home, 'daemon.lock'), 'utf8')).not.toBe(before)
+    const heard: string[] = []
+    const old = createServer(socket => {
+      const lines = new JsonLines(
+        socket,
+        value => {
+          const { type } = value as { type: string }
+          heard.push(type)
+          if (type === 'hello') lines.send({ type: 'hello', protocol: 1, version: '0.0.1', pid: 1 })
+          else old.close(() => undefined)
+          if (type === 'stop') lines.end({ type: 'stopping' })
+        },
+        () => undefined,
+      )
+    })
+    await new Promise<void>(resolve => old.listen(join(line.home, 'daemon.sock'), resolve))
+    expect(await line.command('status')).toMatchObject({ code: 3, out: expect.stringContaining('Nobody is logged in') })
+    expect(heard).toEqual(['hello', 'stop'])
+    expect(readFileSync(join(line.home, 'daemon.log'), 'utf8')).toContain('listening for verbs')
   })
 
   it('starts one daemon, however many commands come at once', async () => {
