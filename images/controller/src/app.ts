@@ -25,6 +25,8 @@ export type AppDeps = Context & {
   notReady(): string | undefined
   /** Certificate and key (PEM) to serve HTTPS with; plain HTTP without, which only tests may want. */
   tls?: { cert: string; key: string }
+  /** Hears of every route that is added. */
+  onRoute?: (method: string, url: string) => void
 }
 
 const Health = Type.Object({
@@ -37,6 +39,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const app = makeServer(deps)
   useSchemaParsers(app)
   answerErrors(app, deps)
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) deps.onRoute?.(one, url)
+  })
   await describe(app)
   await app.register(async routes => {
     addHealth(routes, deps)
@@ -51,7 +56,10 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
       })
   })
   await app.register(async login => {
-    login.setValidatorCompiler(() => () => true)
+    // Its routes are for browsers and OAuth clients; they stand in no description of the REST API.
+    login.addHook('onRoute', route => {
+      route.schema = { ...route.schema, hide: true }
+    })
     await registerLogin(login, deps.login)
   })
   return app

@@ -10,13 +10,21 @@ import { openStore, sqliteDialect } from './store/index.ts'
 
 /** Describes the REST API: the OpenAPI document of every route, as JSON text. */
 export async function buildOpenApi(): Promise<string> {
+  const { document } = await describeApi()
+  return `${JSON.stringify(document, undefined, 2)}\n`
+}
+
+/** The OpenAPI document, and every route as the router has it, the login's among them. */
+export async function describeApi(): Promise<{ document: object; routes: { method: string; url: string }[] }> {
   const store = await openStore(sqliteDialect(':memory:'), systemClock.now)
-  const app = await buildApp({ ...nobody(store), notReady: () => undefined })
+  const routes: { method: string; url: string }[] = []
+  const onRoute = (method: string, url: string) => routes.push({ method, url })
+  const app = await buildApp({ ...nobody(store), notReady: () => undefined, onRoute })
   await app.ready()
   const document = app.swagger()
   await app.close()
   await store.close()
-  return `${JSON.stringify(document, undefined, 2)}\n`
+  return { document, routes }
 }
 
 /** A Controller of no tenant, which admits no one. */
@@ -39,7 +47,7 @@ function nobody(store: Context['store']): Context & { login: LoginDeps } {
     ...{ authenticateOperator: refuse, authenticateClient: refuse },
     login: {
       ...shared,
-      tenants: new Map(),
+      tenants: new Map(config.tenants.map(tenant => [tenant.name, tenant])),
       url: config.url,
       lifetimes: config.login,
       clockLeewaySeconds: config.clockLeewaySeconds,

@@ -4,7 +4,7 @@ import { appendAudit } from '../audit.ts'
 import { ApiError } from '../error.ts'
 import type { Hub } from '../feed/hub.ts'
 import type { Flag, Tx } from '../store/index.ts'
-import { adminOf, type Context, forAdmins } from './context.ts'
+import { adminOf, type Context, forAdmins, withoutBody } from './context.ts'
 
 const IdParameter = Type.Object({ id: Type.String({ minLength: 1, maxLength: 200, pattern: '^[A-Za-z0-9._~-]+$' }) })
 type Act = { context: Context; tenant: string; hub: Hub; actor: string; id: string }
@@ -29,6 +29,7 @@ export function addAdminActs(app: FastifyInstance, context: Context): void {
       `/v1/admin/${path}`,
       {
         ...forAdmins(context),
+        ...withoutBody,
         schema: {
           tags: ['admin'],
           security: [{ client: [] }],

@@ -60,6 +60,14 @@ export const forAdmins = (context: Context): Guard => ({
   onRequest: async request => void (await adminOf(context, request)),
 })
 
+/** Route options of what takes no body: none, or an empty object. */
+export const withoutBody = {
+  preValidation: async ({ body }: FastifyRequest): Promise<void> => {
+    const isEmpty = typeof body === 'object' && body !== null && !Array.isArray(body) && Object.keys(body).length === 0
+    if (body !== undefined && !isEmpty) throw new ApiError('invalid_body', 'this route takes no body')
+  },
+}
+
 function once<T>(
   known: WeakMap<FastifyRequest, Promise<T>>,
   request: FastifyRequest,

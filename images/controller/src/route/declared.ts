@@ -19,7 +19,7 @@ import { issueEnrolmentToken } from '../enrol/token.ts'
 import { ApiError } from '../error.ts'
 import { declaredRow } from '../feed/operator-feed.ts'
 import type { Tx } from '../store/index.ts'
-import { adminOf, type Context, forOperators, operatorOf } from './context.ts'
+import { adminOf, type Context, forOperators, operatorOf, withoutBody } from './context.ts'
 
 const UidParameter = Type.Object({ uid: Uid })
 type UidParameter = { Params: { uid: string } }
@@ -80,6 +80,7 @@ function addTokens(app: FastifyInstance, context: Context): void {
     '/v1/connectors/:uid/token',
     {
       ...forOperators(context),
+      ...withoutBody,
       schema: { tags: ['enrolment'], security, params: UidParameter, response: { 200: EnrolmentToken } },
     },
     async (request, reply) => {
