@@ -84,7 +84,7 @@ export class AccessLog {
   /** Writes what is new, and waits up to `timeoutMs` for the Controller to acknowledge all. */
   async close(timeoutMs: number): Promise<void> {
     this.#flush()
-    if (this.waiting > 0) {
+    if (this.waiting > 0 && timeoutMs > 0) {
       await new Promise<void>(resolve => {
         const timer = this.#options.clock.timer(timeoutMs, resolve)
         this.#onEmpty.push(() => {
