@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { type Clock, type Log, RuntimeError, requireHostPort, systemClock } from '@sallyport/runtime'
+import { type Clock, type Log, RuntimeError, requireHostPort, systemClock, type Timer } from '@sallyport/runtime'
 import type { CaptureRequest, ClientStatus, LocalResource, WhyReport } from '@sallyport/schema'
 import type { KeyPair } from '@sallyport/trust'
 import type { Capture } from '../capture/capture.ts'
@@ -16,10 +16,11 @@ import { explain } from '../why/why.ts'
 import { Account } from './account.ts'
 import { describeResources, describeStatus, warningsOf } from './describe.ts'
 import { type LocalServer, serveLocal } from './local-server.ts'
-import { takeLock } from './lock.ts'
+import { type Lock, takeLock } from './lock.ts'
 
 /** How long a verb waits for the Controller's first word. */
 const READY_TIMEOUT_MS = 5_000
+const GUARD_EVERY_MS = 10_000
 
 /** What a daemon is given beside its configuration. */
 export type DaemonDeps = { clock?: Clock; log: Log }
@@ -33,7 +34,8 @@ export class Daemon {
   readonly #captures = new Set<Capture>()
   #account: Account | undefined
   #server: LocalServer | undefined
-  #release: (() => void) | undefined
+  #lock: Lock | undefined
+  #guard: Timer | undefined
   #closed: Promise<void> | undefined
   readonly #ended = Promise.withResolvers<void>()
 
@@ -56,11 +58,12 @@ export class Daemon {
     checkHome(home)
     const lock = takeLock(home)
     if ('heldBy' in lock) throw new ClientError('daemon_failed', `a daemon runs already (pid ${lock.heldBy})`)
-    this.#release = lock.release
+    this.#lock = lock
     const profile = await this.#store.read()
     if (profile?.refreshToken !== undefined) await this.#use(profile, await this.#store.deviceKey())
     this.#server = await serveLocal(socketPath(home), this, this.#log)
     this.#log.info({ home }, 'listening for verbs')
+    this.#watch(lock)
   }
 
   /** Logs in by the browser, in place of a login that is there. */
@@ -154,10 +157,11 @@ export class Daemon {
 
   async #close(): Promise<void> {
     this.#log.info('stopping')
+    this.#guard?.cancel()
     await this.#server?.close()
     await Promise.all([...this.#captures].map(capture => capture.close()))
     await this.#account?.close()
-    this.#release?.()
+    this.#lock?.release()
     this.#ended.resolve()
   }
 
@@ -183,6 +187,14 @@ export class Daemon {
     this.#account = account
     account.start()
     await before?.close()
+  }
+
+  /** A daemon whose state directory was removed, or taken over, serves nobody. */
+  #watch(lock: Lock): void {
+    this.#guard = this.#clock.timer(GUARD_EVERY_MS, () => {
+      if (lock.isHeld()) this.#watch(lock)
+      else void this.close()
+    })
   }
 
   #device() {

@@ -5,7 +5,11 @@ import { join } from 'node:path'
 const MAX_ATTEMPTS = 8
 
 /** Held by the one daemon of a state directory. */
-export type Lock = { release(): void }
+export type Lock = {
+  /** False when somebody has removed it or taken it over. */
+  isHeld(): boolean
+  release(): void
+}
 
 /** Takes the lock of `home` for this process; the pid of who holds it otherwise. A lock whose process is gone is taken over. */
 export function takeLock(home: string, pid: number = process.pid): Lock | { heldBy: number } {
@@ -14,7 +18,7 @@ export function takeLock(home: string, pid: number = process.pid): Lock | { held
   writeFileSync(own, `${pid}\n`, { mode: 0o600 })
   try {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      if (linked(own, path)) return { release: () => release(path, pid) }
+      if (linked(own, path)) return { isHeld: () => holderOf(path) === pid, release: () => release(path, pid) }
       const holder = holderOf(path)
       if (holder === undefined) continue
       if (holder !== pid && isAlive(holder)) return { heldBy: holder }

@@ -3,12 +3,14 @@ import type { ClientStatus } from '@sallyport/schema'
 import { clientErrors } from '../error.ts'
 import type { LocalConfig } from '../local/config.ts'
 import { connectDaemon, type DaemonConnection, findDaemon, stopDaemon } from '../local/connection.ts'
+import { parseLoginUrl } from '../login/login-url.ts'
 import { VERSION } from '../version.ts'
 import { formatDestination, parseDestination } from './destination.ts'
 import { type Output, relativeTime, show, table } from './output.ts'
 
 /** `sallyport login URL`. */
 export async function login(config: LocalConfig, out: Output, url: string, browser: boolean): Promise<number> {
+  parseLoginUrl(url)
   return withDaemon(config, async daemon => {
     daemon.send({ type: 'login', url })
     for (;;) {
