@@ -113,12 +113,14 @@ async function start() {
   return { ...connector, close: stop, ready }
 }
 
+const idleSockets = () => Promise.all(relays.map(relay => relay.idle()))
+
 /** A Connector that is enrolled, registered and ready. */
 async function startReady(resources: Record<string, ResourceRule> = { [WEB]: web() }, options?: Options) {
   controller.state.onOpen = push => batch(resources, 1, options).forEach(push)
   const connector = await start()
   await eventually('a ready Connector', connector.ready)
-  await eventually('idle sockets', () => relays.every(relay => relay.idle() > 0))
+  await eventually('idle sockets', async () => (await idleSockets()).every(idle => idle >= 2))
   return connector
 }
 
@@ -137,9 +139,8 @@ const codeOf = (stream: NodeJS.EventEmitter) =>
 describe('enrolment', () => {
   it('makes a key, enrols, registers at every Relay and is ready', async () => {
     const connector = await startReady()
-    expect(relays.map(relay => relay.registrations())).toEqual([1, 1])
+    expect(await Promise.all(relays.map(relay => relay.registrations()))).toEqual([1, 1])
     expect(controller.enrolled).toHaveLength(1)
-    await eventually('two idle sockets each', () => relays.every(relay => relay.idle() >= 2))
     expect(controller.last('hello')).toMatchObject({ revision: 0 })
     expect((await fetch(`http://${connector.metricsAddress}/healthz`)).status).toBe(200)
     await eventually('a heartbeat', () => controller.last('heartbeat')?.ready)
@@ -418,7 +419,7 @@ describe('a device', () => {
     await controller.close()
     const second = await start()
     await eventually('a Connector that is ready without its Controller', second.ready)
-    await eventually('idle sockets', () => relays[0]!.idle() > 0)
+    await eventually('idle sockets', async () => (await idleSockets()).every(idle => idle >= 2))
     const revoked = await connect(granted({ [WEB]: web() }, { rev: 8 }))
     await eventually('the end of the session', () => revoked.closed[0]?.goaway === 'revoked')
     expect(service.accepted()).toBe(0)

@@ -16,10 +16,10 @@ export async function startClient(
   const closed: SessionClose[] = []
   const socket = await dialTunnel({
     target: {
-      host: '127.0.0.1',
+      host: relay.host,
       port: relay.port,
       relayName: relay.name,
-      capability: randomBytes(61),
+      capability: relay.capability(connector.connectorId),
       connectorId: connector.connectorId,
       pin: connector.pin,
     },
