@@ -167,5 +167,8 @@ async function sayGoodbye(tenants: Tenants, clock: Clock): Promise<void> {
 }
 
 async function storeFloored(tenants: Tenants): Promise<void> {
-  for (const { hub } of tenants.values()) await hub.storeFloored()
+  for (const { hub } of tenants.values()) {
+    await hub.caughtUp()
+    await hub.floors.noteKept()
+  }
 }

@@ -28,6 +28,8 @@ export function startHousekeeping(deps: HousekeepingDeps): { close(): void } {
   const round = async () => {
     for (const tenant of tenants.values()) {
       await keepSlots(deps, tenant)
+      tenant.hub.floors.forgetExpired()
+      tenant.hub.issuer.forgetExpired()
       await rotateKeys(deps, tenant)
       await rotateRelayKeys(deps.relayKeys, tenant.name)
     }
@@ -75,7 +77,7 @@ async function keepSlots({ store, clock }: HousekeepingDeps, { name, hub }: Tena
 }
 
 async function rotateKeys({ store, config }: HousekeepingDeps, { name, keys, hub }: Tenant): Promise<void> {
-  const overlapSeconds = Math.ceil(hub.floorMs() / 1000) * 2 + 86_400
+  const overlapSeconds = Math.ceil(hub.floors.keepMs() / 1000) * 2 + 86_400
   if (!(await keys.rotate({ ...config.signingKeys, overlapSeconds }))) return
   await store.withTransaction(name, async tx => tx.changed({ kind: 'keys' }))
 }

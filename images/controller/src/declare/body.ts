@@ -10,6 +10,7 @@ import {
   RelayBody,
   ResourceBody,
   SlotBody,
+  specProblems,
   type TSchema,
 } from '@sallyport/schema'
 import { secretHash } from '@sallyport/trust'
@@ -46,9 +47,21 @@ export function checkBody(kind: DeclaredKind, value: unknown): CheckedBody {
   return { text, digest: secretHash(text), network, relayName: kind === 'relay' ? name : undefined }
 }
 
+const KIND_NAMES = { network: 'RemoteNetwork', connector: 'Connector', resource: 'Resource', group: 'Group' } as const
+
+/** What the API server's rules say of the spec, and what only the resolved body can show. */
 function crossProblems(kind: DeclaredKind, value: unknown): Problem[] {
-  if (kind !== 'resource' || !parsers.resource.check(value)) return []
-  const { spec, groups } = value
+  if (kind === 'relay') return []
+  const { spec } = value as { spec: unknown } // Every other kind has one; checked just now.
+  const problems = specProblems(KIND_NAMES[kind], spec).map(({ field, message }) => ({
+    field: field === '' ? 'spec' : `spec.${field}`,
+    message,
+  }))
+  if (problems.length === 0 && parsers.resource.check(value)) problems.push(...resourceProblems(value))
+  return problems
+}
+
+function resourceProblems({ spec, groups }: DeclaredOf<'resource'>['body']): Problem[] {
   const problems: Problem[] = []
   if (groups.length !== (spec.access?.length ?? 0))
     problems.push({ field: 'groups', message: 'must have one entry for each of spec.access' })

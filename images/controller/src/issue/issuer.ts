@@ -169,10 +169,14 @@ export class Issuer {
     return issueTrustUpdate(keys.signing('connectorAcl').current, content, life)
   }
 
-  /** Forgets what was signed for a device. */
-  forgetDevice(device: string): void {
-    this.#acls.delete(device)
-    this.#tokens.delete(device)
+  /** Forgets what was signed and has expired. */
+  forgetExpired(): void {
+    const nowMs = this.#deps.clock.now()
+    for (const cache of [this.#acls, this.#tokens])
+      for (const [device, ofDevice] of cache) {
+        for (const [network, { expiresAtMs }] of ofDevice) if (nowMs >= expiresAtMs) ofDevice.delete(network)
+        if (ofDevice.size === 0) cache.delete(device)
+      }
   }
 
   #names(device: HeldDevice, network: string) {

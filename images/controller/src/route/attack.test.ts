@@ -1,4 +1,5 @@
 import { request } from 'node:https'
+import { systemClock } from '@sallyport/runtime'
 import { MAX_BODY_BYTES } from '@sallyport/schema'
 import { createDpopProof, generateKeyPair } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -93,18 +94,18 @@ it('the routing table holds every route there is', () => {
 describe.each(guarded.map(route => [`${route.method} ${route.url}`, route] as const))('%s', (_, route) => {
   it('admits nobody without a credential that is for it', async () => {
     const before = await state()
-    const past = Math.floor(Date.now() / 1000) - 7200
+    const past = Math.floor(systemClock.now() / 1000) - 7200
     const stranger = generateKeyPair()
     const path = pathOf(route)
     const proofOfOther = createDpopProof(
       ada.keys,
       { method: route.method, url: `${lab.url}/v1/other`, accessToken: ada.access },
-      Date.now(),
+      systemClock.now(),
     )
     const proofOfStranger = createDpopProof(
       stranger,
       { method: route.method, url: `${lab.url}${path}`, accessToken: ada.access },
-      Date.now(),
+      systemClock.now(),
     )
     const none: Record<string, Record<string, string>> = {
       nothing: {},

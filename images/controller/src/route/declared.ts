@@ -114,7 +114,7 @@ function addRelayKeys(app: FastifyInstance, context: Context): void {
     async (request, reply) => {
       const operator = await operatorOf(context, request)
       const { keyIds } = request.body
-      const overlapMs = tenants.get(operator.tenant)!.hub.floorMs()
+      const overlapMs = tenants.get(operator.tenant)!.hub.floors.keepMs()
       await acknowledgeRelayKeys(deps, operator, request.params.uid, { keyIds, overlapMs })
       return reply.status(204).send(null)
     },

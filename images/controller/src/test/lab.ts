@@ -12,6 +12,7 @@ import {
   type MessageParser,
   messageParser,
   silentLog,
+  systemClock,
 } from '@sallyport/runtime'
 import {
   type ControllerConfigInput,
@@ -120,7 +121,7 @@ export type ControllerLab = Awaited<ReturnType<typeof startControllerLab>>
 /** Writes CA, serving certificate and store key. */
 export function writeFiles(dir: string) {
   mkdirSync(dir, { recursive: true })
-  const life = { nowMs: Date.now(), lifeSeconds: 86_400 }
+  const life = { nowMs: systemClock.now(), lifeSeconds: 86_400 }
   const ca = createCa({ commonName: 'installation' }, life)
   const keys = generateKeyPair()
   const names = { publicKey: keys.publicKey, dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] }
@@ -213,7 +214,7 @@ export type OperatorClaims = {
 
 /** A ServiceAccount token as an API server signs it. */
 export function operatorToken(keys: KeyPair, url: string, changes: Partial<OperatorClaims> = {}): string {
-  const nowSeconds = Math.floor(Date.now() / 1000)
+  const nowSeconds = Math.floor(systemClock.now() / 1000)
   const { tenant = 'default', source = 'cluster', key = keys.privateKey, ...claims } = changes
   const payload = {
     iss: OPERATOR_ISSUER,
@@ -312,7 +313,7 @@ function openChannel<I extends { type: string }, O extends { type: string }>(
     headers: 'token' in by ? async () => ({ authorization: `Bearer ${by.token}` }) : by.headers,
     incoming: messageParser(union) as MessageParser<I>, // I is the union's type.
     // A Connector's says more than the others', which ignore what they do not know.
-    heartbeat: () => ({ type: 'heartbeat', nowMs: Date.now(), ready: true, relays: [] }) as unknown as O,
+    heartbeat: () => ({ type: 'heartbeat', nowMs: systemClock.now(), ready: true, relays: [] }) as unknown as O,
     onMessage: message => {
       messages.push(message)
       for (const listener of hear) listener(message)
@@ -348,7 +349,7 @@ function connectorHand(ground: Ground & { call: Call }, keys: KeyPair) {
   const enrolRequest = (token: string) => ({
     token,
     publicKey: publicJwk(keys.publicKey),
-    proof: createEnrolmentProof(keys, token, Date.now()),
+    proof: createEnrolmentProof(keys, token, systemClock.now()),
     version: '0.1.0',
     host: 'pod',
   })
@@ -360,11 +361,11 @@ function connectorHand(ground: Ground & { call: Call }, keys: KeyPair) {
     /** Connects, says hello and which sessions it has, and acknowledges every batch. */
     connect: (sessions: (FromConnector & { type: 'sessions' })['sessions'] = []) => {
       const opened = openChannel<ToConnector, FromConnector>(ground, '/v1/connector', ToConnector, {
-        headers: async () => ({ authorization: `Bearer ${createControllerAssertion(keys, Date.now())}` }),
+        headers: async () => ({ authorization: `Bearer ${createControllerAssertion(keys, systemClock.now())}` }),
       })
       opened.onMessage(message => {
         if (message.type === 'welcome') {
-          opened.channel.send({ type: 'hello', version: '0.1.0', host: 'pod', revision: 0, nowMs: Date.now() })
+          opened.channel.send({ type: 'hello', version: '0.1.0', host: 'pod', revision: 0, nowMs: systemClock.now() })
           opened.channel.send({ type: 'sessions', complete: true, sessions })
         }
         if (message.type === 'synced') opened.channel.send({ type: 'applied', revision: message.revision })
@@ -383,7 +384,7 @@ async function deviceHand(
   let { access, refresh } = await logIn(base, ca, email, keys)
   const headersFor = (method: string, path: string) => ({
     authorization: `DPoP ${access}`,
-    dpop: createDpopProof(keys, { method, url: `${url}${path}`, accessToken: access }, Date.now()),
+    dpop: createDpopProof(keys, { method, url: `${url}${path}`, accessToken: access }, systemClock.now()),
   })
   return {
     id: deviceIdOf(keys.publicKey),
@@ -450,7 +451,7 @@ async function logIn(base: string, ca: CertificateAuthority, email: string, keys
     'POST',
     {
       'content-type': 'application/x-www-form-urlencoded',
-      dpop: createDpopProof(keys, { method: 'POST', url: `${base}/oauth/token` }, Date.now()),
+      dpop: createDpopProof(keys, { method: 'POST', url: `${base}/oauth/token` }, systemClock.now()),
     },
     form.toString(),
   )

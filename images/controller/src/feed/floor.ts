@@ -1,0 +1,143 @@
+import type { Clock, Supervisor } from '@sallyport/runtime'
+import type { AclEntry, Floor } from '@sallyport/schema'
+import type { Issuer } from '../issue/issuer.ts'
+import type { Access } from '../state/access.ts'
+import type { TenantState } from '../state/tenant-state.ts'
+import type { Store } from '../store/index.ts'
+
+/** Time for which floors outlive the longest token that they may have to refuse. */
+const MARGIN_MS = 120_000
+/** Wait before the revision up to which floors are stored is written. */
+const FLOORED_MS = 200
+
+/** Floors set by one commit, by network. */
+export type Floors = ReadonlyMap<string, Floor[]>
+
+export type FloorBookDeps = {
+  store: Store
+  state: TenantState
+  access: Access
+  issuer: Issuer
+  clock: Clock
+  supervisor: Supervisor
+}
+
+/**
+ * Sets floors where outstanding Client ACLs say more than they may. The store knows up to which revision all floors are kept: after a crash
+ * between a commit and its floors, everyone gets one.
+ */
+export class FloorBook {
+  readonly #deps: FloorBookDeps
+  readonly #startedAtMs: number
+  #noting = false
+
+  constructor(deps: FloorBookDeps) {
+    this.#deps = deps
+    this.#startedAtMs = deps.clock.now()
+  }
+
+  /** Milliseconds for which a floor set now is kept. */
+  keepMs(): number {
+    return this.#deps.issuer.longestAclSeconds() * 1000 + MARGIN_MS
+  }
+
+  /** Sets floors for those of `devices` whose outstanding Client ACLs say more than they may from now on. */
+  reduce(devices: Iterable<string>): Floors {
+    const { state, clock } = this.#deps
+    const nowMs = clock.now()
+    const untilMs = nowMs + this.keepMs()
+    const byNetwork = new Map<string, Floor[]>()
+    for (const device of devices)
+      for (const network of this.#reducedNetworks(device, nowMs)) {
+        const floor = { device, rev: state.revision, untilMs }
+        state.addFloor({ tenant: state.tenant, network, ...floor })
+        byNetwork.set(network, [...(byNetwork.get(network) ?? []), floor])
+      }
+    this.#keep(byNetwork)
+    return byNetwork
+  }
+
+  /** Sets a floor for every device in every network. */
+  reduceEveryone(): void {
+    const { state, clock } = this.#deps
+    const untilMs = clock.now() + this.keepMs()
+    const byNetwork = new Map<string, Floor[]>()
+    for (const { uid: network } of state.all('network')) {
+      const floors = [...state.devices.keys()].map(device => ({ device, rev: state.revision, untilMs }))
+      for (const floor of floors) state.addFloor({ tenant: state.tenant, network, ...floor })
+      byNetwork.set(network, floors)
+    }
+    this.#keep(byNetwork)
+  }
+
+  /** Forgets floors that refuse nothing any more. */
+  forgetExpired(): void {
+    const { state, clock } = this.#deps
+    const nowMs = clock.now()
+    for (const floors of state.floors.values())
+      for (const [device, { untilMs }] of floors) if (nowMs >= untilMs) floors.delete(device)
+  }
+
+  /** Notes that the floors of every revision so far are stored. */
+  async noteKept(): Promise<void> {
+    const { store, state } = this.#deps
+    const { revision, tenant } = state
+    await store.db
+      .updateTable('tenants')
+      .set({ flooredRevision: revision })
+      .where('name', '=', tenant)
+      .where('flooredRevision', '<', revision)
+      .execute()
+  }
+
+  #reducedNetworks(id: string, nowMs: number): Set<string> {
+    const { state, access, issuer } = this.#deps
+    const device = state.devices.get(id)
+    const outstanding = issuer.outstanding(id, nowMs)
+    const reduced = new Set<string>()
+    for (const [network, entries] of outstanding) {
+      const now = device === undefined ? [] : access.entries(device, network, nowMs)
+      if (isReduced(says(entries, nowMs), says(now, nowMs))) reduced.add(network)
+    }
+    // Until the last token that an earlier process signed has expired, what is outstanding is not known.
+    if (nowMs < this.#startedAtMs + this.keepMs())
+      for (const { uid } of state.all('network')) if (!outstanding.has(uid)) reduced.add(uid)
+    return reduced
+  }
+
+  #keep(byNetwork: Floors): void {
+    const { store, state, supervisor, clock } = this.#deps
+    const { tenant } = state
+    const rows = [...byNetwork].flatMap(([network, list]) => list.map(floor => ({ tenant, network, ...floor })))
+    const write = async () =>
+      store.withTransaction(tenant, async ({ db }) => {
+        for (const row of rows)
+          await db
+            .insertInto('floors')
+            .values(row)
+            .onConflict(conflict =>
+              conflict.columns(['tenant', 'network', 'device']).doUpdateSet({ rev: row.rev, untilMs: row.untilMs }),
+            )
+            .execute()
+      })
+    if (rows.length > 0) supervisor.run('store floors', write)
+    if (this.#noting) return
+    this.#noting = true
+    clock.timer(FLOORED_MS, () => {
+      this.#noting = false
+      supervisor.run('note stored floors', () => this.noteKept())
+    })
+  }
+}
+
+/** What entries say at `nowMs`: each Resource and its end in seconds. */
+function says(entries: readonly AclEntry[], nowMs: number): Map<string, number> {
+  const ends = entries.map(([uid, , end]): [string, number] => [uid, end ?? Number.POSITIVE_INFINITY])
+  return new Map(ends.filter(([, end]) => nowMs < end * 1000))
+}
+
+/** Whether something of `before` is missing in `after` or ends earlier there. */
+function isReduced(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): boolean {
+  for (const [uid, end] of before) if ((after.get(uid) ?? 0) < end) return true
+  return false
+}
