@@ -241,11 +241,12 @@ describe('a stream', () => {
     expect(await ask(await client.open('web.internal', service.port), 'x', 1)).toBe('x')
   })
 
-  it.each([
-    ['a port that is not granted', () => ['web.internal', 1] as const, 'port_not_granted'],
-    ['another name', () => ['other.internal', service.port] as const, 'denied'],
-    ['a Resource that the Client lacks', () => ['web.internal', service.port, DB] as const, 'not_granted'],
-    ['UDP, which is not granted', () => ['web.internal', service.port, WEB, 'udp'] as const, 'port_not_granted'],
+  type Request = Parameters<Awaited<ReturnType<typeof connect>>['open']>
+  it.each<[string, () => Request, string]>([
+    ['a port that is not granted', () => ['web.internal', 1], 'port_not_granted'],
+    ['another name', () => ['other.internal', service.port], 'denied'],
+    ['a Resource that the Client lacks', () => ['web.internal', service.port, DB], 'not_granted'],
+    ['UDP, which is not granted', () => ['web.internal', service.port, WEB, 'udp'], 'port_not_granted'],
   ])('to %s is refused and reaches nothing', async (_, request, code) => {
     await startReady()
     const client = await connect(granted({ [WEB]: web() }))

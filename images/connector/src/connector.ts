@@ -100,7 +100,8 @@ class Connector {
 
   get readiness(): Check[] {
     const names = ['registered', 'acl', 'draining'] as const
-    const failing = (name: string) => this.#serving?.checks.find(check => check.name === name)?.failing()
+    const failing = (name: string) =>
+      this.#serving === undefined ? 'not enrolled' : this.#serving.checks.find(check => check.name === name)?.failing()
     return [
       { name: 'enrolled', failing: () => (this.#serving === undefined ? this.#notServing : undefined) },
       ...names.map(name => ({ name, failing: () => failing(name) })),

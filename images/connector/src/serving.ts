@@ -102,7 +102,7 @@ export class Serving {
       onDown: end => this.#down(end),
     })
     this.#loss.lost(this.access.onControllerLoss)
-    this.#updateRelays(saved?.relays ?? [])
+    this.#updateRelays(saved?.connectorId === identity.connectorId ? saved.relays : [])
   }
 
   get connected(): boolean {
@@ -281,10 +281,11 @@ export class Serving {
 
   /** One write after the other; a later one holds all that an earlier one did. */
   #save(): Promise<void> {
-    const { stateDirectory, trust, enrolment } = this.#options
+    const { stateDirectory, trust, enrolment, identity } = this.#options
     const write = this.#writing.then(() =>
       saveState(stateDirectory, {
         network: enrolment.network,
+        connectorId: identity.connectorId,
         access: this.access.save(this.time.now()),
         relays: [...this.relays.entries],
         ...(trust.update === undefined ? {} : { trustUpdate: trust.update }),

@@ -22,6 +22,7 @@ export class SessionAccess {
   readonly #state: AccessState
   readonly #live = new Set<LiveStream>()
   #acl: ClientAcl
+  #firstEndMs = Number.POSITIVE_INFINITY
 
   constructor(state: AccessState, acl: ClientAcl) {
     this.#state = state
@@ -63,6 +64,7 @@ export class SessionAccess {
   /** From here on `stream` is judged again at every change. */
   add(stream: LiveStream): void {
     this.#live.add(stream)
+    this.#firstEndMs = Math.min(this.#firstEndMs, stream.endMs)
   }
 
   remove(stream: LiveStream): void {
@@ -72,6 +74,7 @@ export class SessionAccess {
   /** Judges all streams again and cuts those that are no longer allowed. Returns how many. */
   rejudge(nowMs: number): number {
     const lists = this.#lists()
+    this.#firstEndMs = Number.POSITIVE_INFINITY
     const unservable = this.#state.unservable(nowMs) !== undefined
     const revoked = this.isRevoked
     let cuts = 0
@@ -79,6 +82,7 @@ export class SessionAccess {
       const verdict = rejudge(lists, stream.destination, nowMs)
       if (verdict.allow && !unservable && !revoked) {
         stream.endMs = verdict.endMs
+        this.#firstEndMs = Math.min(this.#firstEndMs, verdict.endMs)
         continue
       }
       cuts++
@@ -96,11 +100,13 @@ export class SessionAccess {
     }
   }
 
-  /** When `rejudge` is due by the clock alone: the first end of a stream, of the ACL, or of the Connector's own; infinite when there is no stream. */
+  /**
+   * When `rejudge` is due by the clock alone: the first end of a stream, of the ACL, or of the Connector's own; earlier where the stream that
+   * ended first has gone, and infinite when there is none.
+   */
   get nextEndMs(): number {
-    let first = Number.POSITIVE_INFINITY
-    for (const { endMs } of this.#live) if (endMs < first) first = endMs
-    return this.#live.size === 0 ? first : Math.min(first, this.#state.aclEndMs ?? first)
+    if (this.#live.size === 0) return Number.POSITIVE_INFINITY
+    return Math.min(this.#firstEndMs, this.#state.aclEndMs ?? Number.POSITIVE_INFINITY)
   }
 
   #lists() {

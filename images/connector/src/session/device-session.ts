@@ -65,6 +65,7 @@ export class DeviceSession {
   #access: SessionAccess | undefined
   #aclTimer: Timer | undefined
   #endTimer: Timer | undefined
+  #endTimerAtMs: number | undefined
   #lastStream = 0
 
   constructor(session: ConnectorSession, path: string, deps: SessionDeps, watcher: SessionWatcher) {
@@ -315,11 +316,16 @@ export class DeviceSession {
 
   /** Sets the timer for the first end of a grant or an ACL. */
   #schedule(): void {
-    this.#endTimer?.cancel()
     const endMs = this.#access?.nextEndMs ?? Number.POSITIVE_INFINITY
+    if (endMs === this.#endTimerAtMs) return
+    this.#endTimer?.cancel()
+    this.#endTimerAtMs = endMs
     if (!Number.isFinite(endMs)) return
     const { clock, time } = this.#deps
-    this.#endTimer = clock.timer(Math.max(0, endMs - time.now()), () => this.settle())
+    this.#endTimer = clock.timer(Math.max(0, endMs - time.now()), () => {
+      this.#endTimerAtMs = undefined
+      this.settle()
+    })
   }
 
   #closed(code: ResetCode): void {

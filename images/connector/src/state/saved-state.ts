@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import {
   CompactJwt,
+  ConnectorId,
   Floor,
   HostPort,
   parser,
@@ -18,12 +19,14 @@ const ACCESS_FILE = 'access.json'
 /** What lets a Connector go on after a restart without its Controller: one file, replaced at once. */
 const SavedState = Type.Object({
   network: Uid,
+  connectorId: ConnectorId,
   access: Type.Object({
     revision: Revision,
     acl: Type.Optional(CompactJwt),
     floors: Type.Array(Floor),
     former: Type.Array(Type.Object({ resource: Uid, rule: ResourceRule, untilMs: Type.Integer() })),
   }),
+  /** Passes in it are good for the key of `connectorId` alone. */
   relays: Type.Array(Type.Object({ name: RelayName, address: HostPort, pass: CompactJwt })),
   trustUpdate: Type.Optional(
     Type.Object({ jwt: CompactJwt, base: Type.String({ description: 'Hash of the trust.json that it updates.' }) }),
