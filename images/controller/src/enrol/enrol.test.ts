@@ -1,11 +1,13 @@
+import { eventually } from '@sallyport/testkit'
 import { generateKeyPair, publicJwk } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bodies, type ControllerLab, type OperatorHand, startControllerLab, uid } from '../test/lab.ts'
+import { bodies, type ControllerLab, type OperatorHand, ShiftedClock, startControllerLab, uid } from '../test/lab.ts'
 
 let lab: ControllerLab
 let operator: OperatorHand
+const clock = new ShiftedClock()
 beforeAll(async () => {
-  lab = await startControllerLab({ tenants: [{ name: 'default' }, { name: 'other' }] })
+  lab = await startControllerLab({ clock, tenants: [{ name: 'default' }, { name: 'other' }] })
   operator = lab.operator()
   await operator.put('network', 'office', bodies.network('office'))
 })
@@ -127,6 +129,38 @@ describe('an occupied slot', () => {
   })
 })
 
+describe('a Connector that is gone', () => {
+  it('leaves its slot vacant 15 s later, and not before', async () => {
+    const { token } = await slot('dead')
+    const old = lab.connector()
+    await old.enrol(token)
+    const channel = old.connect()
+    await channel.next('synced')
+    await channel.channel.close()
+    await eventually('the end of its channel', async () => (await state('dead')).connected === false)
+    const { token: next } = await operator.enrolmentToken('dead')
+    clock.pass(13_000)
+    expect(await lab.connector().enrol(next)).toMatchObject({ status: 409, body: { error: 'slot_occupied' } })
+    clock.pass(2_000)
+    const young = lab.connector()
+    expect(await young.enrol(next)).toMatchObject({ status: 200 })
+    const end = await old.connect().refused()
+    expect(end).toMatchObject({ status: 401, error: 'unknown_connector' })
+  })
+
+  it('that was there when the Controller stopped keeps its slot for 60 s of the next run', async () => {
+    const { token } = await slot('slow')
+    await lab.connector().enrol(token)
+    const { token: next } = await operator.enrolmentToken('slow')
+    await lab.stop()
+    await lab.start()
+    clock.pass(50_000)
+    expect(await lab.connector().enrol(next)).toMatchObject({ status: 409, body: { error: 'slot_occupied' } })
+    clock.pass(10_000)
+    expect(await lab.connector().enrol(next)).toMatchObject({ status: 200 })
+  })
+})
+
 describe('a key', () => {
   it('that holds a slot cannot take another one, of its tenant or of any other', async () => {
     const { token } = await slot('first-slot')
@@ -139,5 +173,14 @@ describe('a key', () => {
     await other.put('connector', 'their-slot', bodies.connector('their-slot', 'theirs'))
     const { token: theirs } = await other.enrolmentToken('their-slot')
     expect(await connector.enrol(theirs)).toMatchObject({ status: 409, body: { error: 'key_taken' } })
+  })
+})
+
+describe('a token that has expired', () => {
+  it('enrols nobody', async () => {
+    const { token } = await slot('late')
+    expect(await state('late')).toMatchObject({ tokenState: 'live' })
+    clock.pass(604_800_000)
+    expect(await lab.connector().enrol(token)).toMatchObject({ status: 401, body: { error: 'enrolment_expired' } })
   })
 })

@@ -118,7 +118,8 @@ export class ClientFeed {
     this.#sentResources = said
     const renewals = this.#sendNetworks(held, nowMs)
     sink.send({ type: 'synced', revision: state.revision })
-    this.#alarm.set([this.#certificateRenewAtMs, held.login?.endsAtMs, ...renewals])
+    const ends = [access.nextEndMs(held, nowMs), held.login?.endsAtMs]
+    this.#alarm.set([this.#certificateRenewAtMs, ...ends, ...renewals])
   }
 
   #sendNetworks(held: HeldDevice, nowMs: number): number[] {

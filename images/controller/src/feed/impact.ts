@@ -94,6 +94,7 @@ async function takeDeclared(world: World, uid: string, impact: Impact): Promise<
   else impact.rows.add(uid)
   switch (row.kind) {
     case 'network':
+      impact.topology.add(uid)
       return
     case 'resource':
       impact.programming.add(uid)

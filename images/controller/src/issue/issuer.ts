@@ -67,11 +67,12 @@ export class Issuer {
     const entries = access.entries(device, network, nowMs)
     const cached = this.#acls.get(device.row.id)?.get(network)
     if (entries.length === 0 || device.login === undefined) return undefined
-    const key = JSON.stringify([entries, device.row.user, device.login.id])
+    const ownSeconds = aclLifeSeconds(state.of('network', network)?.body, defaultAclSeconds)
+    const key = JSON.stringify([entries, device.row.user, device.login.id, ownSeconds])
     const floor = state.floors.get(network)?.get(device.row.id)?.rev ?? 0
     if (cached !== undefined && cached.key === key && cached.rev >= floor && nowMs < cached.renewAtMs) return cached
     const loginSeconds = Math.floor((device.login.endsAtMs - nowMs) / 1000)
-    const lifeSeconds = Math.min(aclLifeSeconds(state.of('network', network)?.body, defaultAclSeconds), loginSeconds)
+    const lifeSeconds = Math.min(ownSeconds, loginSeconds)
     if (lifeSeconds < 1) return undefined
     const content = { ...this.#names(device, network), rev: state.revision, res: entries }
     const jwt = issueClientAcl(keys.signing('clientAcl').current, content, { nowMs, lifeSeconds })

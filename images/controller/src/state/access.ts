@@ -92,6 +92,11 @@ export class Access {
     return [...this.#grantsOf(device, nowMs).byNetwork.keys()]
   }
 
+  /** When the first of the device's grants ends; Infinity when none does. */
+  nextEndMs(device: HeldDevice, nowMs: number): number {
+    return this.#grantsOf(device, nowMs).untilMs
+  }
+
   /** Entries of the device's Client ACL for a network. */
   entries(device: HeldDevice, network: string, nowMs: number): AclEntry[] {
     return (this.#grantsOf(device, nowMs).byNetwork.get(network) ?? []).map(

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   type ChannelState,
+  type Clock,
   ControlChannel,
   channelUrl,
   type MessageParser,
@@ -55,6 +56,20 @@ export type Answer = { status: number; body: Record<string, unknown>; text: stri
 export type LabOptions = {
   tenants?: { name: string; accounts?: string[]; admins?: string[]; sources?: string[] }[]
   config?: Partial<ControllerConfigInput>
+  clock?: Clock
+}
+
+/** The machine's clock, that far ahead; its timers fire as they always do. */
+export class ShiftedClock implements Clock {
+  #aheadMs = 0
+  now = () => systemClock.now() + this.#aheadMs
+  monotonic = () => systemClock.monotonic() + this.#aheadMs
+  timer = systemClock.timer
+
+  /** Lets `ms` pass at once. */
+  pass(ms: number): void {
+    this.#aheadMs += ms
+  }
 }
 
 /** UID of a thing in a test, from its name. */
@@ -80,8 +95,10 @@ export async function startControllerLab(options: LabOptions = {}) {
     tenants,
     ...options.config,
   }
-  let controller: Controller | undefined = await startController(configFrom(input), { log: silentLog })
+  const deps = { log: silentLog, ...(options.clock && { clock: options.clock }) }
+  let controller: Controller | undefined = await startController(configFrom(input), deps)
   const closers: (() => Promise<unknown>)[] = []
+  const now = () => (options.clock ?? systemClock).now()
   const call = (method: string, path: string, { headers = {}, body }: CallOptions = {}) =>
     send(`${url}${path}`, ca.certificatePem, method, headers, body)
 
@@ -96,18 +113,18 @@ export async function startControllerLab(options: LabOptions = {}) {
     get metricsAddress() {
       return controller?.metricsAddress ?? ''
     },
-    operator: (changes: Partial<OperatorClaims> = {}) => operatorHand(call, operatorKeys, url, changes),
-    connector: (keys = generateKeyPair()) => connectorHand({ url, ca, call, closers }, keys),
+    operator: (changes: Partial<OperatorClaims> = {}) => operatorHand({ url, call, now }, operatorKeys, changes),
+    connector: (keys = generateKeyPair()) => connectorHand({ url, ca, call, closers, now }, keys),
     device: (tenant: string, email: string, keys = generateKeyPair()) =>
-      deviceHand({ url, ca, call, closers }, { tenant, email, keys }),
+      deviceHand({ url, ca, call, closers, now }, { tenant, email, keys }),
     operatorChannel: (token: string) =>
-      openChannel<ToOperator, FromOperator>({ url, ca, closers }, '/v1/operator', ToOperator, { token }),
+      openChannel<ToOperator, FromOperator>({ url, ca, closers, now }, '/v1/operator', ToOperator, { token }),
     stop: async () => {
       await controller?.close()
       controller = undefined
     },
     start: async () => {
-      controller = await startController(configFrom(input), { log: silentLog })
+      controller = await startController(configFrom(input), deps)
     },
     close: async () => {
       for (const close of closers.splice(0).reverse()) await close()
@@ -213,8 +230,13 @@ export type OperatorClaims = {
 }
 
 /** A ServiceAccount token as an API server signs it. */
-export function operatorToken(keys: KeyPair, url: string, changes: Partial<OperatorClaims> = {}): string {
-  const nowSeconds = Math.floor(systemClock.now() / 1000)
+export function operatorToken(
+  keys: KeyPair,
+  url: string,
+  changes: Partial<OperatorClaims> = {},
+  nowMs = systemClock.now(),
+): string {
+  const nowSeconds = Math.floor(nowMs / 1000)
   const { tenant = 'default', source = 'cluster', key = keys.privateKey, ...claims } = changes
   const payload = {
     iss: OPERATOR_ISSUER,
@@ -263,8 +285,12 @@ export const bodies = {
 }
 const metadata = (name: string) => ({ namespace: 'default', name, createdAt: CREATED_AT, generation: 1 })
 
-function operatorHand(call: Call, keys: KeyPair, url: string, changes: Partial<OperatorClaims>) {
-  const token = () => operatorToken(keys, url, changes)
+function operatorHand(
+  { url, call, now }: Pick<Ground, 'url' | 'now'> & { call: Call },
+  keys: KeyPair,
+  changes: Partial<OperatorClaims>,
+) {
+  const token = () => operatorToken(keys, url, changes, now())
   const as = (method: string, path: string, body?: unknown) =>
     call(method, path, { headers: { authorization: `Bearer ${token()}` }, body })
   const put = async (kind: DeclaredKind, name: string, body: unknown) => {
@@ -296,10 +322,10 @@ function operatorHand(call: Call, keys: KeyPair, url: string, changes: Partial<O
 }
 export type OperatorHand = ReturnType<typeof operatorHand>
 
-type Ground = { url: string; ca: CertificateAuthority; closers: (() => Promise<unknown>)[] }
+type Ground = { url: string; ca: CertificateAuthority; closers: (() => Promise<unknown>)[]; now: () => number }
 
 function openChannel<I extends { type: string }, O extends { type: string }>(
-  { url, ca, closers }: Ground,
+  { url, ca, closers, now }: Ground,
   path: string,
   union: Parameters<typeof messageParser>[0],
   by: { token: string } | { headers: () => Promise<Record<string, string>> },
@@ -313,7 +339,7 @@ function openChannel<I extends { type: string }, O extends { type: string }>(
     headers: 'token' in by ? async () => ({ authorization: `Bearer ${by.token}` }) : by.headers,
     incoming: messageParser(union) as MessageParser<I>, // I is the union's type.
     // A Connector's says more than the others', which ignore what they do not know.
-    heartbeat: () => ({ type: 'heartbeat', nowMs: systemClock.now(), ready: true, relays: [] }) as unknown as O,
+    heartbeat: () => ({ type: 'heartbeat', nowMs: now(), ready: true, relays: [] }) as unknown as O,
     onMessage: message => {
       messages.push(message)
       for (const listener of hear) listener(message)
@@ -349,7 +375,7 @@ function connectorHand(ground: Ground & { call: Call }, keys: KeyPair) {
   const enrolRequest = (token: string) => ({
     token,
     publicKey: publicJwk(keys.publicKey),
-    proof: createEnrolmentProof(keys, token, systemClock.now()),
+    proof: createEnrolmentProof(keys, token, ground.now()),
     version: '0.1.0',
     host: 'pod',
   })
@@ -361,11 +387,11 @@ function connectorHand(ground: Ground & { call: Call }, keys: KeyPair) {
     /** Connects, says hello and which sessions it has, and acknowledges every batch. */
     connect: (sessions: (FromConnector & { type: 'sessions' })['sessions'] = []) => {
       const opened = openChannel<ToConnector, FromConnector>(ground, '/v1/connector', ToConnector, {
-        headers: async () => ({ authorization: `Bearer ${createControllerAssertion(keys, systemClock.now())}` }),
+        headers: async () => ({ authorization: `Bearer ${createControllerAssertion(keys, ground.now())}` }),
       })
       opened.onMessage(message => {
         if (message.type === 'welcome') {
-          opened.channel.send({ type: 'hello', version: '0.1.0', host: 'pod', revision: 0, nowMs: systemClock.now() })
+          opened.channel.send({ type: 'hello', version: '0.1.0', host: 'pod', revision: 0, nowMs: ground.now() })
           opened.channel.send({ type: 'sessions', complete: true, sessions })
         }
         if (message.type === 'synced') opened.channel.send({ type: 'applied', revision: message.revision })
@@ -379,12 +405,12 @@ async function deviceHand(
   ground: Ground & { call: Call },
   { tenant, email, keys }: { tenant: string; email: string; keys: KeyPair },
 ) {
-  const { url, ca, call } = ground
+  const { url, ca, call, now } = ground
   const base = tenant === 'default' ? url : `${url}/t/${tenant}`
-  let { access, refresh } = await logIn(base, ca, email, keys)
+  let { access, refresh } = await logIn(base, { ca, now }, email, keys)
   const headersFor = (method: string, path: string) => ({
     authorization: `DPoP ${access}`,
-    dpop: createDpopProof(keys, { method, url: `${url}${path}`, accessToken: access }, systemClock.now()),
+    dpop: createDpopProof(keys, { method, url: `${url}${path}`, accessToken: access }, now()),
   })
   return {
     id: deviceIdOf(keys.publicKey),
@@ -405,14 +431,14 @@ async function deviceHand(
       return opened
     },
     again: async () => {
-      ;({ access, refresh } = await logIn(base, ca, email, keys))
+      ;({ access, refresh } = await logIn(base, { ca, now }, email, keys))
       return refresh
     },
   }
 }
 export type DeviceHand = Awaited<ReturnType<typeof deviceHand>>
 
-async function logIn(base: string, ca: CertificateAuthority, email: string, keys: KeyPair) {
+async function logIn(base: string, { ca, now }: Pick<Ground, 'ca' | 'now'>, email: string, keys: KeyPair) {
   let heard: URL | undefined
   const server = createServer((request, response) => {
     heard = new URL(request.url ?? '/', 'http://127.0.0.1')
@@ -451,7 +477,7 @@ async function logIn(base: string, ca: CertificateAuthority, email: string, keys
     'POST',
     {
       'content-type': 'application/x-www-form-urlencoded',
-      dpop: createDpopProof(keys, { method: 'POST', url: `${base}/oauth/token` }, systemClock.now()),
+      dpop: createDpopProof(keys, { method: 'POST', url: `${base}/oauth/token` }, now()),
     },
     form.toString(),
   )
