@@ -44,10 +44,10 @@ export class ClientEnd extends SessionEnd {
     const { received } = this.inbound.acknowledgement
     const hello = { version: PROTOCOL_VERSION, instance: this.#instance, received, aclHash: this.#acl.hash }
     if (this.#session !== undefined) {
-      this.outbound.greet({ type: FrameType.Hello, hello: { ...hello, session: this.#session } })
+      this.outbound.unsequenced.greet({ type: FrameType.Hello, hello: { ...hello, session: this.#session } })
       return
     }
-    this.outbound.greet({ type: FrameType.Hello, hello })
+    this.outbound.unsequenced.greet({ type: FrameType.Hello, hello })
     this.outbound.acl.start(this.#acl.bytes)
     this.outbound.beginCarrier(0)
     this.outbound.open = true

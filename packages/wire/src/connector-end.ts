@@ -149,7 +149,7 @@ export class ConnectorEnd extends SessionEnd {
     const { received } = this.inbound.acknowledgement
     const ready = { version: PROTOCOL_VERSION, session: this.session, received, acl, limits: { streams: MAX_STREAMS } }
     this.inbound.acknowledgement.told()
-    this.outbound.greet({ type: FrameType.Ready, ready })
+    this.outbound.unsequenced.greet({ type: FrameType.Ready, ready })
     this.outbound.open = true
     this.wake()
   }

@@ -28,6 +28,11 @@ export class KeepAlive {
     this.#pongUntilMs = Number.POSITIVE_INFINITY
   }
 
+  /** Takes note that bytes have come: a PONG may wait behind much else on a slow path, whose carrier is not dead. */
+  heard(nowMs: number): void {
+    if (this.#pongUntilMs !== Number.POSITIVE_INFINITY) this.#pongUntilMs = nowMs + PONG_TIMEOUT_MS
+  }
+
   /** Returns the id of the PING to send, or `dead`. */
   tick(nowMs: number): number | 'dead' | undefined {
     if (nowMs >= this.#pongUntilMs) {

@@ -1,15 +1,15 @@
 import { AclSender } from './acl-transfer.ts'
 import type { Budget } from './budget.ts'
-import { type GoawayCode, goawayCodes, type ResetCode, resetCodes } from './code.ts'
+import { type ResetCode, resetCodes } from './code.ts'
 import type { SessionCredit } from './credit.ts'
-import { WireError } from './error.ts'
 import { Fifo } from './fifo.ts'
 import { FrameType } from './frame.ts'
 import { FrameWriter } from './frame-writer.ts'
-import { encodeJson, type Hello, type Ready } from './hello.ts'
+import { encodeJson } from './hello.ts'
 import { type KeptFrame, KeptFrames } from './kept.ts'
-import { MAX_BODY_BYTES, MAX_PENDING_DATAGRAM_BYTES, MAX_PENDING_PONGS } from './limit.ts'
+import { MAX_BODY_BYTES, MAX_PENDING_DATAGRAM_BYTES } from './limit.ts'
 import type { SessionStream } from './stream.ts'
+import { Unsequenced } from './unsequenced.ts'
 
 /** What the sending side asks of its session. */
 export type OutboundOwner = {
@@ -25,16 +25,12 @@ export type OutboundOwner = {
 export class Outbound {
   readonly kept: KeptFrames
   readonly acl = new AclSender()
+  readonly unsequenced = new Unsequenced()
   readonly #owner: OutboundOwner
   readonly #writer = new FrameWriter()
 
   /** Sequenced frames, the ACL and datagrams may go: the greetings are done. */
   open = false
-  #greeting: { type: FrameType; body: Uint8Array } | undefined
-  #ping: number | undefined
-  #pongs: Uint8Array[] = []
-  #ack: number | undefined
-  #goaway: GoawayCode | undefined
   /** Sequenced frames of the session that are on their way on this carrier or known to have arrived. */
   #position = 0
   readonly #resets = new Fifo<{ id: number; code: ResetCode }>()
@@ -60,37 +56,10 @@ export class Outbound {
   /** Forgets what belonged to the carrier. */
   endCarrier(): void {
     this.open = false
-    this.#greeting = undefined
-    this.#ping = undefined
-    this.#pongs = []
-    this.#ack = undefined
+    this.unsequenced.endCarrier()
     this.acl.stop()
     this.#datagrams.clear()
     this.#datagramBytes = 0
-  }
-
-  greet(frame: { type: typeof FrameType.Hello; hello: Hello } | { type: typeof FrameType.Ready; ready: Ready }): void {
-    const body = encodeJson(frame.type === FrameType.Hello ? frame.hello : frame.ready)
-    this.#greeting = { type: frame.type, body }
-  }
-
-  ping(id: number): void {
-    this.#ping = id
-  }
-
-  /** Throws WireError `ping_flood`. */
-  pong(body: Uint8Array): void {
-    if (this.#pongs.length >= MAX_PENDING_PONGS)
-      throw new WireError('ping_flood', 'the peer sends PINGs and reads no PONGs')
-    this.#pongs.push(body.slice())
-  }
-
-  acknowledge(received: number): void {
-    this.#ack = received
-  }
-
-  goaway(code: GoawayCode): void {
-    this.#goaway = code
   }
 
   acknowledged(received: number): void {
@@ -158,7 +127,7 @@ export class Outbound {
 
   /** Frames ready to be written, about `maxBytes` of them (one frame more at most). Throws WireError `ack_overdue`. */
   output(maxBytes: number, nowMs: number): Uint8Array[] {
-    this.#writeUnsequenced()
+    this.unsequenced.write(this.#writer)
     this.#sendAcl(maxBytes)
     if (this.open && this.#sendAgain(maxBytes)) {
       this.#sendResets(maxBytes)
@@ -170,35 +139,6 @@ export class Outbound {
       this.#sendTurns(maxBytes)
     }
     return this.#writer.take()
-  }
-
-  #writeUnsequenced(): void {
-    const writer = this.#writer
-    if (this.#greeting !== undefined) {
-      writer.header(this.#greeting.type, 0, this.#greeting.body.length)
-      writer.bytes(this.#greeting.body)
-      this.#greeting = undefined
-    }
-    if (this.#ping !== undefined) {
-      writer.header(FrameType.Ping, 0, 8)
-      writer.u64(this.#ping)
-      this.#ping = undefined
-    }
-    for (const body of this.#pongs) {
-      writer.header(FrameType.Pong, 0, 8)
-      writer.bytes(body)
-    }
-    if (this.#pongs.length > 0) this.#pongs = []
-    if (this.#ack !== undefined) {
-      writer.header(FrameType.Ack, 0, 8)
-      writer.u64(this.#ack)
-      this.#ack = undefined
-    }
-    if (this.#goaway !== undefined) {
-      writer.header(FrameType.Goaway, 0, 2)
-      writer.u16(goawayCodes[this.#goaway].number)
-      this.#goaway = undefined
-    }
   }
 
   /** Sends kept frames that the peer lacks. Returns whether none is left. */

@@ -340,7 +340,34 @@ describe('keep-alive', () => {
   })
 })
 
+describe('a carrier that is slow', () => {
+  it('is not dead as long as bytes come, though the PONG does not', () => {
+    const { pair, far } = openPair()
+    pair.tick()
+    pair.client.end.output(1e6, pair.nowMs)
+    for (let second = 0; second < 30; second++) {
+      pair.nowMs += 1_000
+      far.stream.write(text('x'))
+      pair.toClient(pair.connector.end.output(1e6, pair.nowMs))
+      pair.client.end.tick(pair.nowMs)
+    }
+    expect(pair.client.events).not.toContain('dead')
+    pair.nowMs += 10_000
+    pair.client.end.tick(pair.nowMs)
+    expect(pair.client.events).toContain('dead')
+  })
+})
+
 describe('the end', () => {
+  it('takes no notice of what comes after it, in the same chunk or later', () => {
+    const pair = new Pair()
+    const { far } = pair.openAccepted()
+    far.stream.handler = { ...far.stream.handler, data: () => pair.connector.end.close('revoked', 'revoked') }
+    pair.toConnector([concat([data(1, 1), open(2), data(9, 1)])])
+    pair.toConnector([open(3)])
+    expect([pair.connector.streams.length, pair.connector.end.streamCount]).toEqual([1, 0])
+  })
+
   it('GOAWAY draining refuses new streams on both sides, open ones go on', () => {
     const { pair, near, far } = openPair()
     const crossing = pair.open()

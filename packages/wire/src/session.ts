@@ -107,6 +107,8 @@ export abstract class SessionEnd {
    */
   receive(bytes: Uint8Array, nowMs: number): void {
     this.nowMs = nowMs
+    if (this.#closed) return
+    this.#keepAlive.heard(nowMs)
     this.#decoder?.push(bytes)
     if (this.inbound.acknowledgement.dueAtMs <= nowMs) this.wake()
   }
@@ -121,7 +123,7 @@ export abstract class SessionEnd {
     if (!this.attached) return []
     const { acknowledgement } = this.inbound
     if (this.outbound.open && acknowledgement.dueAtMs <= nowMs) {
-      this.outbound.acknowledge(acknowledgement.received)
+      this.outbound.unsequenced.acknowledge(acknowledgement.received)
       acknowledgement.told()
     }
     return this.outbound.output(maxBytes, nowMs)
@@ -140,7 +142,7 @@ export abstract class SessionEnd {
     if (ping === 'dead') {
       this.handler.carrierDead?.()
     } else {
-      this.outbound.ping(ping)
+      this.outbound.unsequenced.ping(ping)
       this.wake()
     }
   }
@@ -160,7 +162,7 @@ export abstract class SessionEnd {
 
   /** Announces that no new streams are taken (`draining`), while the open ones go on. */
   goaway(code: GoawayCode): void {
-    this.outbound.goaway(code)
+    this.outbound.unsequenced.goaway(code)
     this.wake()
   }
 
@@ -170,11 +172,12 @@ export abstract class SessionEnd {
     this.#closed = true
     this.#detachedUntilMs = Number.POSITIVE_INFINITY
     this.#keepAlive.stop()
+    this.#decoder?.stop()
     const streams = [...this.streams.values()]
     for (const stream of streams) this.#forget(stream)
     this.outbound.end()
     for (const stream of streams) stream.handler.reset(code)
-    if (goaway !== undefined) this.outbound.goaway(goaway)
+    if (goaway !== undefined) this.outbound.unsequenced.goaway(goaway)
     this.handler.closed?.(code)
     this.wake()
   }
@@ -302,7 +305,7 @@ export abstract class SessionEnd {
         if (this.outbound.waitsForRoom) this.wake()
       },
       ping: body => {
-        this.outbound.pong(body)
+        this.outbound.unsequenced.pong(body)
         this.wake()
       },
       pong: id => {

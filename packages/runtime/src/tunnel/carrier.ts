@@ -7,7 +7,7 @@ const HIGH_WATER_BYTES = 512 * 1024
 /** Bytes asked of the session at a time. */
 const BATCH_BYTES = 256 * 1024
 /** Time that a peer has to close its side after the session's end was written. */
-const LINGER_MS = 1_000
+export const LINGER_MS = 1_000
 
 /** Moves bytes between one end of a session and the carrier that it is attached to, once a tick. */
 export class Carrier {

@@ -13,6 +13,7 @@ import {
 } from '@sallyport/wire'
 import { type Clock, systemClock } from '../clock.ts'
 import type { AcceptedTunnel } from './accept.ts'
+import { LINGER_MS } from './carrier.ts'
 import { ConnectorSession, type ConnectorSessionEvents } from './connector-session.ts'
 
 /** Time that a Client has for HELLO. */
@@ -67,9 +68,10 @@ export class SessionHost {
         socket.removeListener('error', onError)
       } catch (error) {
         if (!(error instanceof WireError)) throw error
+        socket.removeListener('data', onData)
         // The Client may try again a second later.
         if (error.code === 'resume_too_soon') socket.destroy()
-        else refuse(socket, 'protocol_error')
+        else this.#refuse(socket, 'protocol_error')
       }
     }
     socket.on('data', onData).once('close', onClose).on('error', onError)
@@ -84,11 +86,11 @@ export class SessionHost {
     if (hello.session !== undefined) {
       const session = this.#sessions.get(hello.session)
       if (session?.peer.jkt === peer.jkt && session.peer.deviceId === peer.deviceId) session.attach(socket, hello, rest)
-      else refuse(socket, 'session_unknown')
+      else this.#refuse(socket, 'session_unknown')
       return
     }
     const session = this.#create(peer, hello)
-    if (session === undefined) refuse(socket, 'too_many_sessions')
+    if (session === undefined) this.#refuse(socket, 'too_many_sessions')
     else session.attach(socket, hello, rest)
   }
 
@@ -120,10 +122,14 @@ export class SessionHost {
     })
     return session
   }
-}
 
-function refuse(socket: Duplex, code: GoawayCode): void {
-  const { number } = goawayCodes[code]
-  const body = Uint8Array.of(number >>> 8, number & 255)
-  socket.end(encodeFrame({ stream: 0, type: FrameType.Goaway, body }), () => socket.destroy())
+  /** Says why and waits a little for the peer to close: a carrier that is closed with bytes unread may lose the reason. */
+  #refuse(socket: Duplex, code: GoawayCode): void {
+    const { number } = goawayCodes[code]
+    const body = Uint8Array.of(number >>> 8, number & 255)
+    const timer = this.#clock.timer(LINGER_MS, () => socket.destroy())
+    socket.once('close', () => timer.cancel()).on('error', () => socket.destroy())
+    socket.once('end', () => socket.destroy()).resume()
+    socket.end(encodeFrame({ stream: 0, type: FrameType.Goaway, body }))
+  }
 }

@@ -11,6 +11,7 @@ import {
   privateKeyToPem,
   type Role,
 } from '@sallyport/trust'
+import { systemClock } from '../../clock.ts'
 import { type AcceptedTunnel, createTunnelAcceptor, type TunnelAcceptor } from '../accept.ts'
 import type { DialTunnelOptions, TunnelIdentity } from '../dial.ts'
 import type { TunnelError } from '../error.ts'
@@ -22,7 +23,7 @@ const HOUR = 3600
 export type Party = { keys: KeyPair; id: string; pin: string; identity: TunnelIdentity }
 
 export function makeCa(commonName = 'tenant CA'): CertificateAuthority {
-  return createCa({ commonName }, { nowMs: Date.now(), lifeSeconds: 24 * HOUR })
+  return createCa({ commonName }, { nowMs: systemClock.now(), lifeSeconds: 24 * HOUR })
 }
 
 export function makeParty(
@@ -34,7 +35,7 @@ export function makeParty(
     ageSeconds = 0,
   }: { tenant?: string; keys?: KeyPair; ageSeconds?: number } = {},
 ): Party {
-  const life = { nowMs: Date.now() - ageSeconds * 1000, lifeSeconds: HOUR }
+  const life = { nowMs: systemClock.now() - ageSeconds * 1000, lifeSeconds: HOUR }
   const certificatePem = issueIdentityCertificate(ca, { publicKey: keys.publicKey, tenant, role }, life)
   const identity = { certificatePem, privateKeyPem: privateKeyToPem(keys.privateKey) }
   return { keys, id: connectorIdOf(keys.publicKey), pin: pinOf(keys.publicKey), identity }
