@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { configFrom, startController } from '@sallyport/controller'
@@ -17,7 +19,8 @@ import {
 } from '@sallyport/trust'
 
 const MAIN = join(import.meta.dirname, 'main.ts')
-const closers: (() => unknown)[] = []
+/** What is to be ended, in the order of its start. */
+export const closers: (() => unknown)[] = []
 
 /** Ends everything that the tests of a file have started. */
 export async function closeLab(): Promise<void> {
@@ -32,7 +35,7 @@ export function scratch(): string {
 }
 
 /** A real Controller with an embedded provider and a CA of its own. */
-export async function startTestController() {
+export async function startTestController(changes: { tenant?: object; controller?: object } = {}) {
   const dir = scratch()
   const now = Math.floor(performance.timeOrigin + performance.now())
   const ca = createCa({ commonName: 'test installation' }, { nowMs: now, lifeSeconds: 86_400 })
@@ -59,8 +62,10 @@ export async function startTestController() {
       certFile: file('tls.crt', `${certificate}${ca.certificatePem}`),
       keyFile: file('tls.key', privateKeyToPem(keys.privateKey)),
     },
+    ...changes.controller,
     tenants: [
       {
+        ...changes.tenant,
         name: 'default',
         admins: ['root@example.com'],
         identityProviders: [
@@ -68,7 +73,7 @@ export async function startTestController() {
             name: 'tryout',
             type: 'embedded',
             embedded: true,
-            accounts: [{ email: 'root@example.com' }, { email: 'stranger@example.com' }],
+            accounts: [{ email: 'root@example.com' }, { email: 'ada@example.com' }, { email: 'stranger@example.com' }],
           },
         ],
       },
@@ -85,6 +90,12 @@ export async function startTestController() {
     url,
     pin,
     ca: ca.certificatePem,
+    issue: (dnsName: string) => {
+      const own = generateKeyPair()
+      const life = { nowMs: now, lifeSeconds: 86_400 }
+      const pem = issueServingCertificate(ca, { publicKey: own.publicKey, dnsNames: [dnsName] }, life)
+      return { certificate: `${pem}${ca.certificatePem}`, key: privateKeyToPem(own.privateKey) }
+    },
     restart: async () => {
       await controller.close()
       controller = await start()
@@ -101,14 +112,12 @@ export type Ran = { code: number | string; out: string; err: string }
 export function commandLine(home = join(scratch(), 'home')) {
   mkdirSync(home, { recursive: true, mode: 0o700 })
   const env = { SALLYPORT_HOME: home, SALLYPORT_BROWSER: '' }
-  closers.push(() => command('daemon', '--stop'))
+  closers.push(() => command('daemon', 'stop'))
   const begin = (...args: string[]): Run => run({ name: `sallyport ${args[0]}`, args: [MAIN, ...args], env })
-  const command = async (...args: string[]): Promise<Ran> => {
-    const { spawn } = await import('node:child_process')
-    const child = spawn(process.execPath, [MAIN, ...args], {
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+  const commandWith = async (input: string, ...args: string[]): Promise<Ran> => {
+    const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...env } })
+    child.stdin.on('error', () => undefined)
+    child.stdin.end(input)
     const chunks = { out: '', err: '' }
     child.stdout.on('data', chunk => {
       chunks.out += chunk
@@ -116,12 +125,13 @@ export function commandLine(home = join(scratch(), 'home')) {
     child.stderr.on('data', chunk => {
       chunks.err += chunk
     })
-    const code = await new Promise<number | string>(resolve =>
-      child.on('close', (exit, signal) => resolve(exit ?? signal ?? '')),
-    )
+    const code = await new Promise<number | string>(resolve => {
+      child.on('close', (exit, signal) => resolve(exit ?? signal ?? ''))
+    })
     return { code, ...chunks }
   }
-  return { home, env, begin, command }
+  const command = (...args: string[]) => commandWith('', ...args)
+  return { home, env, begin, command, commandWith }
 }
 export type CommandLine = ReturnType<typeof commandLine>
 
@@ -138,4 +148,23 @@ export async function logInAs(
   )
   const code = await login.ended
   return { code, lines: login.lines, page: page.body }
+}
+
+/** Sends `bytes` to `host:port` and gives what comes back until the end, or until there are `enough` bytes; rejects when it is cut. */
+export function exchange(address: string, bytes: Buffer, enough = Number.POSITIVE_INFINITY): Promise<Buffer> {
+  const [host = '', port] = address.split(':')
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), host, () => socket.write(bytes))
+    const chunks: Buffer[] = []
+    let length = 0
+    socket.on('data', chunk => {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length < enough) return
+      resolve(Buffer.concat(chunks))
+      socket.destroy()
+    })
+    socket.on('end', () => resolve(Buffer.concat(chunks)))
+    socket.on('error', reject)
+  })
 }

@@ -1,9 +1,9 @@
 import { chmodSync, readFileSync, statSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { eventually } from '@sallyport/testkit'
 import { afterEach, describe, expect, it } from 'vitest'
-import { closeLab, commandLine, logInAs, startTestController } from './client-lab.ts'
+import { closeLab, commandLine, exchange, logInAs, startTestController } from './client-lab.ts'
 import { JsonLines } from './local/line.ts'
 
 afterEach(closeLab)
@@ -66,7 +66,7 @@ describe('the sallyport command', () => {
     await controller.restart()
     const connected = async () => JSON.parse((await line.command('status', '--json')).out).state === 'connected'
     await eventually('the Controller to be reached again', connected)
-    expect((await line.command('daemon', '--stop')).out).toBe('Stopped.\n')
+    expect((await line.command('daemon', 'stop')).out).toBe('Stopped.\n')
     await eventually('a new daemon to take up the login', connected)
   })
 
@@ -202,14 +202,3 @@ describe('a command line that is not one', () => {
     expect(out).toContain('Exit codes:')
   })
 })
-
-function exchange(address: string, bytes: Buffer): Promise<Buffer> {
-  const [host = '', port] = address.split(':')
-  return new Promise((resolve, reject) => {
-    const socket = connect(Number(port), host, () => socket.write(bytes))
-    const chunks: Buffer[] = []
-    socket.on('data', chunk => chunks.push(chunk))
-    socket.on('end', () => resolve(Buffer.concat(chunks)))
-    socket.on('error', reject)
-  })
-}

@@ -147,11 +147,11 @@ export function buildProgram(finish: (code: number) => void, now: () => number):
     program
       .command('daemon')
       .description('run the background daemon in the foreground; other commands start it by themselves')
-      .option('--stop', 'stop the one that runs')
+      .addArgument(new Argument('[action]', 'stop: end the one that runs').choices(['stop']))
       .addOption(new Option('--home <directory>').hideHelp()),
-    ({ stop, home }: { stop?: boolean; home?: string }) =>
+    (action: 'stop' | undefined, { home }: { home?: string }) =>
       async out => {
-        if (stop === true) return (await import('./verb/session-verbs.ts')).stopRunning(config(), out)
+        if (action === 'stop') return (await import('./verb/session-verbs.ts')).stopRunning(config(), out)
         return (await import('./daemon/main.ts')).runDaemon(home)
       },
   )

@@ -1,3 +1,4 @@
+import { RouteMap } from '@sallyport/policy'
 import type {
   ClientAclClaims,
   ClientResource,
@@ -7,7 +8,7 @@ import type {
   ToClient,
 } from '@sallyport/schema'
 import { TrustError, type VerifyKeys, verifyClientAcl, verifyConnectionToken, verifyKeys } from '@sallyport/trust'
-import { type AccessMap, compileAccess } from './access-map.ts'
+import { type AccessMap, compileAccess, type GrantedResource } from './access-map.ts'
 
 type Message<T extends ToClient['type']> = Extract<ToClient, { type: T }>
 
@@ -20,6 +21,11 @@ export type NetworkView = {
   connection?: ConnectionClaims
   problem?: string
 }
+
+/** Ended grants that are kept in mind. */
+const MAX_ENDED = 1000
+/** By this much the Controller may say so before the end. */
+const END_SLACK_MS = 1000
 
 /** The device that the Controller's tokens must be for. */
 export type Self = { device: DeviceId; jkt: string }
@@ -42,6 +48,8 @@ export class Knowledge {
   #resources: ClientResource[] = []
   #networks: ReadonlyMap<string, NetworkView> = new Map()
   #access: AccessMap | undefined
+  #ended: GrantedResource[] = []
+  #endedRoutes: RouteMap<GrantedResource> | undefined
   #revision = 0
   #stagedResources: ClientResource[] | undefined
   #stagedNetworks = new Map<string, NetworkView>()
@@ -82,6 +90,12 @@ export class Knowledge {
     return this.#access
   }
 
+  /** The Resource about `host` whose grant has ended and that has left the map since. */
+  endedResource(host: string): GrantedResource | undefined {
+    this.#endedRoutes ??= new RouteMap(this.#ended)
+    return this.#endedRoutes.resourceFor(host)
+  }
+
   /** Takes in a message. `nowMs` is the Controller's time. */
   apply(message: ToClient, nowMs: number): Changes {
     switch (message.type) {
@@ -108,26 +122,36 @@ export class Knowledge {
         return NOTHING
       case 'synced':
         this.#revision = message.revision
-        return this.#commit()
+        return this.#commit(nowMs)
       case 'loginRequired':
-        return this.#commit()
+        return this.#commit(nowMs)
       case 'heartbeat':
       case 'goodbye':
         return NOTHING
     }
   }
 
-  #commit(): Changes {
+  #commit(nowMs: number): Changes {
     const before = this.#networks
+    const granted = this.access.granted
     this.#networks = new Map(this.#stagedNetworks)
     this.#resources = this.#stagedResources ?? this.#resources
     this.#access = undefined
+    this.#remember(granted, nowMs)
     return {
       renewed: [...this.#networks.values()].filter(
         ({ uid, aclJwt, acl }) => acl !== undefined && before.get(uid)?.aclJwt !== aclJwt,
       ),
       gone: [...before.keys()].filter(uid => !this.#networks.has(uid)),
     }
+  }
+
+  /** Keeps in mind what has ended: `expired` says more to a person than that there is no such name. */
+  #remember(before: GrantedResource[], nowMs: number): void {
+    const now = new Set(this.access.granted.map(({ uid }) => uid))
+    const ended = before.filter(({ endMs }) => endMs !== undefined && nowMs >= endMs - END_SLACK_MS)
+    this.#ended = [...ended, ...this.#ended].filter(({ uid }) => !now.has(uid)).slice(0, MAX_ENDED)
+    this.#endedRoutes = undefined
   }
 
   #verify({ network, name, acl: aclJwt, connection }: Message<'network'>, nowMs: number): NetworkView {

@@ -123,7 +123,11 @@ export class Account {
   route(host: string, port: number): Routed | undefined {
     const now = this.now()
     const route = this.knowledge.access.routes.route(host, port, 'tcp', now)
-    if (route.kind === 'notOurs') return undefined
+    if (route.kind === 'notOurs') {
+      const ended = this.knowledge.endedResource(host)
+      if (ended === undefined) return undefined
+      throw new ClientError('expired', `access to "${ended.name}" has ended`)
+    }
     const { resource } = route
     if (route.kind === 'denied' && route.reason === 'port_not_granted') {
       throw new ClientError('port_not_granted', `"${resource.name}" is granted, but not TCP port ${port} of it`)

@@ -87,7 +87,7 @@ export async function why(config: LocalConfig, out: Output, destination: string)
   })
 }
 
-/** `sallyport daemon --stop`. */
+/** `sallyport daemon stop`. */
 export async function stopRunning({ home }: LocalConfig, out: Output): Promise<number> {
   const daemon = await findDaemon(home)
   if (daemon !== undefined) await stopDaemon(home, daemon)

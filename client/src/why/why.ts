@@ -25,7 +25,8 @@ export async function explain(
     step('controller', false, `not reached just now: ${account.state.detail ?? 'connecting'}; what is known goes on`)
   } else step('controller', true, 'connected')
 
-  const resource = account.knowledge.access.routes.resourceFor(host)
+  const { knowledge } = account
+  const resource = knowledge.access.routes.resourceFor(host) ?? knowledge.endedResource(host)
   if (resource === undefined) return askController(account, host, port, step, report)
   step('name', true, `${host} belongs to Resource "${resource.name}"`)
   step('granted', true, 'it stands in the signed access list of this device')
