@@ -68,17 +68,17 @@ describe('what a Client is sent', () => {
 })
 
 describe('what a Connector is sent', () => {
-  it('is floors first, then its ACL, then its live devices, and the revision that this is', async () => {
+  it('is floors first, then what it trusts, its ACL, its live devices, and the revision that this is', async () => {
     const connector = office.connector.connect([session(ada.id)])
     await connector.next('synced')
     const types = connector.messages.map(({ type }) => type).filter(type => type !== 'heartbeat')
     expect(types).toEqual([
       'welcome',
       'floors',
+      'trust',
       'connectorAcl',
       'clientAcl',
       'relays',
-      'trust',
       'certificate',
       'synced',
     ])

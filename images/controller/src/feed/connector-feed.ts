@@ -47,7 +47,10 @@ const nothing = (): Dirty => ({
   certificate: false,
 })
 
-/** Keeps one Connector up to date: floors first, then the Connector ACL, then the Client ACLs of devices with live sessions there. */
+/**
+ * Keeps one Connector up to date: floors first, then the keys that it needs for what follows, the Connector ACL, and the Client ACLs of devices
+ * with live sessions there.
+ */
 export class ConnectorFeed {
   key: ConnectorKey
   sentRevision = 0
@@ -149,6 +152,7 @@ export class ConnectorFeed {
     const live = new Set([...presence.sessions.values()].map(({ device }) => device))
     const devices = dirty.floors === 'all' ? live : [...dirty.devices].filter(device => live.has(device))
     this.#sendFloors(dirty.floors)
+    if (dirty.trust) sink.send({ type: 'trust', jwt: issuer.trustUpdate(this.key.network) })
     const acl = issuer.connectorAcl(this.key.network)
     if (dirty.acl && acl.jwt !== this.#sentAcl) sink.send({ type: 'connectorAcl', jwt: acl.jwt })
     if (dirty.acl) this.#sentAcl = acl.jwt
@@ -159,7 +163,6 @@ export class ConnectorFeed {
       sink.send({ type: 'relays', relays })
       this.#renewals.relays = renewAtMs
     }
-    if (dirty.trust) sink.send({ type: 'trust', jwt: issuer.trustUpdate(this.key.network) })
     if (dirty.certificate) {
       const { pem, renewAtMs } = issuer.connectorCertificate(this.key)
       sink.send({ type: 'certificate', pem })
