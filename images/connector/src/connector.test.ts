@@ -1,21 +1,33 @@
+import { X509Certificate } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { NO_PROXY, StreamResetError, silentLog, systemClock } from '@sallyport/runtime'
 import type { ResourceRule, ToConnector } from '@sallyport/schema'
 import { type DnsServer, eventually, type PrivateService, startDnsServer, startEchoService } from '@sallyport/testkit'
-import { createEnrolmentToken } from '@sallyport/trust'
+import {
+  createEnrolmentToken,
+  firstOf,
+  generateKeyPair,
+  issueIdentityCertificate,
+  issueTrustUpdate,
+  jwksOf,
+  signingKey,
+} from '@sallyport/trust'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startConnector } from './connector.ts'
 import { ask, startClient } from './test/client.ts'
 import { startTestController, type TestController } from './test/controller.ts'
-import { installationCa, tenantCa } from './test/identity.ts'
+import { identity, installationCa, life, tenantCa } from './test/identity.ts'
 import { startTestRelay, type TestRelay } from './test/relay.ts'
 import {
   clientAcl,
   clientAclJwks,
   connectorAcl,
   connectorAclJwks,
+  connectorAclKey,
   DB,
   device,
   makeDevice,
@@ -89,14 +101,14 @@ function batch(resources: Record<string, ResourceRule>, revision = 1, options: O
   ]
 }
 
-async function start() {
+async function start(resolver = dns.address) {
   const connector = await startConnector(
     {
       directory: secret,
       stateDirectory: state,
       metricsListen: { host: '127.0.0.1', port: 0 },
       logLevel: 'info',
-      resolvers: [dns.address],
+      resolvers: [resolver],
       drainSeconds: 5,
       connectTimeoutMs: 2_000,
       proxy: NO_PROXY,
@@ -116,9 +128,13 @@ async function start() {
 const idleSockets = () => Promise.all(relays.map(relay => relay.idle()))
 
 /** A Connector that is enrolled, registered and ready. */
-async function startReady(resources: Record<string, ResourceRule> = { [WEB]: web() }, options?: Options) {
+async function startReady(
+  resources: Record<string, ResourceRule> = { [WEB]: web() },
+  options?: Options,
+  resolver?: string,
+) {
   controller.state.onOpen = push => batch(resources, 1, options).forEach(push)
-  const connector = await start()
+  const connector = await start(resolver)
   await eventually('a ready Connector', connector.ready)
   await eventually('idle sockets', async () => (await idleSockets()).every(idle => idle >= 2))
   return connector
@@ -378,6 +394,22 @@ describe('a change', () => {
     expect(await client.refusal('web.internal', service.port)).toBe('opened')
   })
 
+  it('reaches a stream that is still being connected', async () => {
+    const silent = createSocket('udp4').bind(0, '127.0.0.1')
+    await once(silent, 'listening')
+    cleanups.push(() => silent.close())
+    await startReady(undefined, undefined, `127.0.0.1:${silent.address().port}`)
+    const client = await connect(granted({ [WEB]: web() }))
+    const asked = once(silent, 'message')
+    const refusal = client.refusal('web.internal', service.port)
+    await asked
+    const start = performance.now()
+    controller.push(...batch({}, 2))
+    expect(await refusal).toBe('revoked')
+    expect(performance.now() - start).toBeLessThan(1_000)
+    expect(service.accepted()).toBe(0)
+  })
+
   it('ends a stream at the second of its grant', async () => {
     await startReady()
     const endMs = (Math.floor(nowMs() / 1000) + 2) * 1000
@@ -440,10 +472,105 @@ describe('without the Controller', () => {
     expect(await connector.ready()).toBe(true)
   })
 
+  it('everything ends after the seconds that the network allows, and comes back with the Controller', async () => {
+    const onControllerLoss = { mode: 'closeAfter' as const, seconds: 5 }
+    const connector = await startReady(undefined, { onControllerLoss })
+    const client = await connect(granted({ [WEB]: web() }))
+    const stream = await client.open('web.internal', service.port)
+    const cut = codeOf(stream)
+    const start = performance.now()
+    const known = controller.enrolled
+    await controller.close()
+    expect(await cut).toBe('controller_lost')
+    expect(performance.now() - start).toBeGreaterThan(4_900)
+    expect(await client.refusal('web.internal', service.port)).toBe('controller_lost')
+    expect(await connector.ready()).toBe(false)
+    await eventually('the Resource’s side', () => service.open() === 0)
+    controller = await startTestController(token, controller.port)
+    cleanups.push(() => controller.close())
+    controller.enrolled.push(...known)
+    controller.state.onOpen = push => batch({ [WEB]: web() }, 2, { onControllerLoss }).forEach(push)
+    await eventually('a ready Connector', connector.ready)
+    expect(await client.refusal('web.internal', service.port)).toBe('opened')
+  })
+
+  it('the access log waits for it', async () => {
+    await startReady()
+    const client = await connect(granted({ [WEB]: web() }))
+    const known = controller.enrolled
+    await controller.close()
+    expect(await client.refusal('web.internal', 1)).toBe('port_not_granted')
+    controller = await startTestController(token, controller.port)
+    cleanups.push(() => controller.close())
+    controller.enrolled.push(...known)
+    const [record] = await eventually('the record', () => controller.records().length > 0 && controller.records())
+    expect(record).toMatchObject({ event: 'denied', reason: 'port_not_granted', port: 1 })
+  })
+
   it('the state is on disk before it is acknowledged', async () => {
     await startReady()
     await eventually('the acknowledgement', () => controller.last('applied')?.revision === 1)
     expect(JSON.parse(readFileSync(join(state, 'access.json'), 'utf8')).access.revision).toBe(1)
+  })
+})
+
+describe('what the Controller renews', () => {
+  it('the certificate, but never one for another key', async () => {
+    await startReady()
+    const { connectorId } = controller.enrolled[0]!
+    const first = await connect(granted({ [WEB]: web() }))
+    const shown = first.socket.getPeerX509Certificate()!
+    const publicKey = shown.publicKey
+    const renewed = issueIdentityCertificate(tenantCa, { publicKey, tenant: TENANT, role: 'connector' }, life())
+    const foreign = identity(generateKeyPair(), 'connector').certificatePem
+    controller.push({ type: 'certificate', pem: renewed }, { type: 'certificate', pem: foreign }, ...batch({}, 2))
+    await eventually('the acknowledgement', () => controller.last('applied')?.revision === 2)
+    const second = await connect(granted({ [WEB]: web() }), relays[1]!)
+    expect(second.socket.getPeerX509Certificate()!.serialNumber).toBe(new X509Certificate(renewed).serialNumber)
+    const saved = JSON.parse(readFileSync(join(state, 'enrolment.json'), 'utf8'))
+    expect(saved).toMatchObject({ connectorId, certificate: renewed })
+  })
+
+  it('the keys that it trusts, when one that is trusted has signed them', async () => {
+    await startReady()
+    const [nextClient, nextConnector] = [signingKey('clientAcl'), signingKey('connectorAcl')]
+    const update = (key: typeof connectorAclKey) =>
+      issueTrustUpdate(
+        key,
+        {
+          tenant: TENANT,
+          network: NETWORK,
+          rev: 2,
+          tenantCa: tenantCa.certificatePem,
+          jwks: {
+            clientAcl: { keys: [...clientAclJwks.keys, ...jwksOf(firstOf(nextClient)).keys] },
+            connectorAcl: { keys: [...connectorAclJwks.keys, ...jwksOf(firstOf(nextConnector)).keys] },
+          },
+        },
+        life(),
+      )
+    const byNext = granted({ [WEB]: web() }, { key: nextClient })
+
+    controller.push({ type: 'trust', jwt: update(nextConnector) }, ...batch({ [WEB]: web() }, 2))
+    await eventually('the acknowledgement', () => controller.last('applied')?.revision === 2)
+    const early = await connect(byNext)
+    await eventually('the refusal', () => early.closed[0]?.goaway === 'acl_refused')
+
+    // The ACL comes before the trust that vouches for its key, in one batch.
+    const [acl, ...rest] = batch({ [WEB]: web() }, 3, { key: nextConnector })
+    controller.push(acl!, { type: 'trust', jwt: update(connectorAclKey) }, ...rest)
+    await eventually('the acknowledgement', () => controller.last('applied')?.revision === 3)
+    expect(await (await connect(byNext, relays[1]!)).refusal('web.internal', service.port)).toBe('opened')
+  })
+
+  it('nothing is acknowledged whose Connector ACL was refused', async () => {
+    await startReady()
+    await eventually('the acknowledgement', () => controller.last('applied')?.revision === 1)
+    controller.push(...batch({}, 2, { key: signingKey('connectorAcl') }))
+    controller.push(...batch({ [WEB]: web() }, 3))
+    await eventually('the next acknowledgement', () => controller.last('applied')?.revision === 3)
+    const applied = controller.received.flatMap(message => (message.type === 'applied' ? [message.revision] : []))
+    expect(applied).toEqual([1, 3])
   })
 })
 
