@@ -7,6 +7,9 @@ import { TunnelStream } from './stream.ts'
 /** Bytes written to one side and not yet taken, beyond which the other side is not read. */
 const HIGH_WATER_BYTES = 512 * 1024
 const LOW_WATER_BYTES = 256 * 1024
+/** The same for the number of writes, which cost memory of their own. */
+const HIGH_WATER_WRITES = 256
+const LOW_WATER_WRITES = 128
 
 /** How one side of a pump ended: with its last byte, or cut. */
 export type PumpEnd = { kind: 'ended' } | { kind: 'reset'; code: ResetCode; error?: Error }
@@ -68,6 +71,7 @@ class OneWay {
   readonly #from: Duplex
   readonly #to: Duplex
   readonly #corks: boolean
+  #writes = 0
   #corked = false
   #paused = false
 
@@ -90,8 +94,9 @@ class OneWay {
       to.cork()
       setImmediate(this.#uncork)
     }
+    this.#writes++
     to.write(chunk, this.#onWritten)
-    if (to.writableLength < HIGH_WATER_BYTES) return
+    if (to.writableLength < HIGH_WATER_BYTES && this.#writes < HIGH_WATER_WRITES) return
     this.#paused = true
     this.#from.pause()
   }
@@ -102,7 +107,8 @@ class OneWay {
   }
 
   readonly #onWritten = (): void => {
-    if (!this.#paused || this.#to.writableLength > LOW_WATER_BYTES) return
+    this.#writes--
+    if (!this.#paused || this.#to.writableLength > LOW_WATER_BYTES || this.#writes > LOW_WATER_WRITES) return
     this.#paused = false
     this.#from.resume()
   }

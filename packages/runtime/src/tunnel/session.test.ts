@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { buffer, text } from 'node:stream/consumers'
 import { sha256, toBase64Url } from '@sallyport/trust'
-import { Budget, encodeFrame, FrameType } from '@sallyport/wire'
+import { Budget, decodeFrames, encodeFrame, FrameType } from '@sallyport/wire'
 import { afterEach, describe, expect, it } from 'vitest'
 import { ClientSession, type ClientSessionOptions, type SessionClose } from './client-session.ts'
 import type { ConnectorSession, IncomingStream } from './connector-session.ts'
@@ -99,6 +99,35 @@ describe('a stream through a tunnel', () => {
     await expect(opening).rejects.toMatchObject({ code: 'cancelled' })
     await cancelled
     expect(lab.session.streams.size).toBe(0)
+  })
+
+  it('that is not read holds one-byte frames in little memory, and loses none', async () => {
+    const lab = await openLab()
+    const raw = await dialTunnel(dialOptions(ca, device, connector, lab.door.port))
+    cleanups.push(() => raw.destroy())
+    const json = (value: object) => new TextEncoder().encode(JSON.stringify(value))
+    const hello = { version: 1, instance: 'r'.repeat(22), received: 0, aclHash: ACL_HASH }
+    const acl = Buffer.concat([Uint8Array.of(0, 0, 0, 0, 0, 0, 0, ACL.length), ACL])
+    const answers: Buffer[] = []
+    raw.on('data', chunk => answers.push(chunk))
+    raw.write(encodeFrame({ stream: 0, type: FrameType.Hello, body: json(hello) }))
+    raw.write(encodeFrame({ stream: 0, type: FrameType.Acl, body: acl }))
+    raw.write(encodeFrame({ stream: 1, type: FrameType.Open, body: json(REQUEST) }))
+    const isOpened = () => decodeFrames(Buffer.concat(answers)).some(({ type }) => type === FrameType.Opened)
+    await lab.until(isOpened, 'OPENED')
+    const before = process.memoryUsage().arrayBuffers
+    const skipped = Uint8Array.of(0, 0, 0, 0, 200, 0, 0, 0)
+    const bytes = 200_000
+    const frames = Array.from({ length: bytes }, (_, at) => {
+      return [encodeFrame({ stream: 1, type: FrameType.Data, body: Uint8Array.of(at & 255) }), skipped]
+    })
+    raw.write(Buffer.concat(frames.flat()))
+    raw.write(encodeFrame({ stream: 1, type: FrameType.Fin, body: new Uint8Array() }))
+    await lab.until(() => lab.accepted[0]?.counts.received === bytes, 'all bytes')
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * 1024 * 1024)
+    const whole = await buffer(lab.accepted[0]!)
+    expect(whole).toHaveLength(bytes)
+    expect(whole.every((byte, at) => byte === (at & 255))).toBe(true)
   })
 
   it('that is not read stops its writer, and another goes on', async () => {

@@ -1,5 +1,6 @@
 import { Duplex } from 'node:stream'
 import type { OpenRequest, ResetCode, SessionStream, StreamHandler } from '@sallyport/wire'
+import { Backlog } from './backlog.ts'
 import { StreamResetError } from './error.ts'
 
 /** Bytes that Node buffers on each side of a stream, beside the stream's own window. */
@@ -11,7 +12,10 @@ const BUFFER_BYTES = 64 * 1024
  */
 export class TunnelStream extends Duplex implements StreamHandler {
   readonly #stream: SessionStream
+  readonly #backlog = new Backlog()
   #unread = 0
+  #wanted = false
+  #finished = false
   #afterDrain: (() => void) | undefined
 
   constructor(stream: SessionStream) {
@@ -32,12 +36,14 @@ export class TunnelStream extends Duplex implements StreamHandler {
   }
 
   data(bytes: Uint8Array): void {
-    this.#unread += bytes.length
-    if (this.push(bytes)) this.#consume()
+    const direct = this.#backlog.bytes === 0 && (this.#wanted || this.readableLength === 0)
+    if (direct) this.#give(pinsMuch(bytes) ? Buffer.from(bytes) : bytes)
+    else this.#backlog.add(bytes)
   }
 
   fin(): void {
-    this.push(null)
+    this.#finished = true
+    if (this.#backlog.bytes === 0) this.push(null)
   }
 
   reset(code: ResetCode): void {
@@ -52,6 +58,13 @@ export class TunnelStream extends Duplex implements StreamHandler {
 
   override _read(): void {
     this.#consume()
+    const block = this.#backlog.shift()
+    if (block === undefined) {
+      this.#wanted = true
+      return
+    }
+    this.#give(block)
+    if (this.#finished && this.#backlog.bytes === 0) this.push(null)
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
@@ -74,12 +87,19 @@ export class TunnelStream extends Duplex implements StreamHandler {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     const stream = this.#stream
     this.#afterDrain = undefined
+    this.#unread += this.#backlog.bytes
     this.#consume()
     stream.handler = OVER
     if (!(stream.finQueued && stream.finReceived)) {
       stream.reset(error instanceof StreamResetError ? error.code : 'closed')
     }
     done(error)
+  }
+
+  #give(bytes: Uint8Array): void {
+    this.#wanted = false
+    this.#unread += bytes.length
+    if (this.push(bytes)) this.#consume()
   }
 
   #consume(): void {
@@ -91,6 +111,11 @@ export class TunnelStream extends Duplex implements StreamHandler {
 }
 
 function ignore(): void {}
+
+/** Whether a piece keeps a chunk of the carrier alive that is many times its size. */
+function pinsMuch(bytes: Uint8Array): boolean {
+  return bytes.length < 1024 && bytes.buffer.byteLength > 8 * bytes.length
+}
 
 /** For streams whose Duplex is gone while their last bytes are on their way. */
 const OVER: StreamHandler = { data() {}, fin() {}, reset() {}, drained() {} }
