@@ -21,6 +21,7 @@ import type { AssertedPerson, LoginDeps } from '../login-seam.ts'
 import { ensureTenant, openStore, type Store, sqliteDialect } from '../store/index.ts'
 import { createAuthenticator } from './authenticate.ts'
 import { registerLogin } from './routes.ts'
+import { tenantPrefix } from './tenant.ts'
 import type { TokenAnswer } from './token.ts'
 
 const closers: (() => Promise<unknown>)[] = []
@@ -97,6 +98,8 @@ type LabOptions = {
   invited?: (person: AssertedPerson) => boolean
   store?: Store
   storeKey?: ReturnType<typeof createStoreKey>
+  /** Name of the tenant. */
+  tenant?: string
 }
 
 /** A Controller's login over a real socket, with a device that can log in. */
@@ -105,16 +108,17 @@ export async function startLab({
   invited = () => true,
   store: given,
   storeKey = createStoreKey(),
+  tenant = 'default',
 }: LabOptions) {
   let skewMs = 0
   const clock = { now: () => Math.floor(performance.timeOrigin + performance.now()) + skewMs }
   const store = given ?? (await openStore(sqliteDialect(':memory:'), clock.now))
-  await ensureTenant(store, 'default', 0)
+  await ensureTenant(store, tenant, 0)
   let serve: Server['listeners'] extends never ? never : (request: never, response: never) => void = () => {}
   const server = createServer((request, response) => serve(request as never, response as never))
   const url = await listen(server)
   const tenants = new Map<string, TenantConfig>([
-    ['default', { name: 'default', identityProviders: await providers({ controller: url }) }],
+    [tenant, { name: tenant, identityProviders: await providers({ controller: url }) }],
   ])
   const key = firstOf(signingKey('accessToken'))
   const log: { message: string; fields: object }[] = []
@@ -143,7 +147,8 @@ export async function startLab({
   await app.ready()
   if (given === undefined) closers.push(() => store.close())
   return {
-    url,
+    /** Login URL of the tenant. */
+    url: `${url}${tenantPrefix(tenant)}`,
     store,
     app,
     log,

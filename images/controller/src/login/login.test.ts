@@ -109,6 +109,17 @@ describe('a login', () => {
     }
   })
 
+  it('of a tenant stands under its path, and its token names it', async () => {
+    const lab = await startLab({ ...tryout, tenant: 'acme' })
+    const device = await startDevice(lab)
+    const { access_token } = await login(device, 'Alice')
+    const client = await ask(lab, access_token, device.proof('GET', `${lab.url}/v1/me`, access_token))
+    expect(client.tenant).toBe('acme')
+    const metadata = await (await fetch(`${lab.url}/.well-known/oauth-authorization-server`)).json()
+    expect(metadata).toMatchObject({ issuer: lab.url, token_endpoint: `${lab.url}/oauth/token` })
+    expect((await fetch(`${new URL(lab.url).origin}/oauth/token`, { method: 'POST' })).status).toBe(404)
+  })
+
   it('under way outlives a restart of the Controller', async () => {
     const storeKey = createStoreKey()
     const lab = await startLab({ ...tryout, storeKey })
