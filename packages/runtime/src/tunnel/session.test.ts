@@ -101,7 +101,7 @@ describe('a stream through a tunnel', () => {
     expect(lab.session.streams.size).toBe(0)
   })
 
-  it('that is not read holds one-byte frames in little memory, and loses none', async () => {
+  it('that is not read holds one-byte frames in few blocks, and loses none', async () => {
     const lab = await openLab()
     const raw = await dialTunnel(dialOptions(ca, device, connector, lab.door.port))
     cleanups.push(() => raw.destroy())
@@ -115,7 +115,6 @@ describe('a stream through a tunnel', () => {
     raw.write(encodeFrame({ stream: 1, type: FrameType.Open, body: json(REQUEST) }))
     const isOpened = () => decodeFrames(Buffer.concat(answers)).some(({ type }) => type === FrameType.Opened)
     await lab.until(isOpened, 'OPENED')
-    const before = process.memoryUsage().arrayBuffers
     const skipped = Uint8Array.of(0, 0, 0, 0, 200, 0, 0, 0)
     const bytes = 200_000
     const frames = Array.from({ length: bytes }, (_, at) => {
@@ -124,8 +123,11 @@ describe('a stream through a tunnel', () => {
     raw.write(Buffer.concat(frames.flat()))
     raw.write(encodeFrame({ stream: 1, type: FrameType.Fin, body: new Uint8Array() }))
     await lab.until(() => lab.accepted[0]?.counts.received === bytes, 'all bytes')
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * 1024 * 1024)
-    const whole = await buffer(lab.accepted[0]!)
+    const chunks: Buffer[] = []
+    lab.accepted[0]!.on('data', chunk => chunks.push(chunk))
+    await once(lab.accepted[0]!, 'end')
+    expect(chunks.length).toBeLessThan(100)
+    const whole = Buffer.concat(chunks)
     expect(whole).toHaveLength(bytes)
     expect(whole.every((byte, at) => byte === (at & 255))).toBe(true)
   })
