@@ -1,0 +1,144 @@
+import { ControllerError } from '@sallyport/runtime'
+import {
+  type CertificateAuthority,
+  caFromPem,
+  caKeyToPem,
+  createCa,
+  createStoreKey,
+  formatStoreKey,
+  generateKeyPair,
+  issueServingCertificate,
+  joinBundle,
+  keyPairFromPem,
+  privateKeyToPem,
+} from '@sallyport/trust'
+import type { DeclaredClient } from './controller/client.ts'
+import type { Mirror } from './controller/mirror.ts'
+import { type Secret, secretData, secretText } from './object.ts'
+import { CA_SECRET } from './plan/authority.ts'
+import type { ServingPair } from './plan/certificate.ts'
+import { renewTokenAtMs, withToken } from './plan/connector.ts'
+import { relaySecretWith } from './plan/relay.ts'
+import type { RelaySecretWant, ServingNames, Step } from './plan/step.ts'
+import type { Provider } from './provider.ts'
+
+const DAY = 86_400
+/** Life of the installation CA; its certificate is made anew, for the same key, at half of it. */
+const CA_LIFE_SECONDS = 3650 * DAY
+/** Life of serving certificates of the Controller and of Relays; they are issued anew at half of it. */
+const SERVING_LIFE_SECONDS = 60 * DAY
+
+export type ApplyDeps = {
+  provider: Provider
+  client: DeclaredClient
+  mirror: Mirror
+  /** The operator's own namespace. */
+  namespace: string
+  now: () => number
+}
+
+/** Does one step. Throws what the API server or the Controller answered. */
+export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
+  const { provider, client, mirror } = deps
+  switch (step.do) {
+    case 'putRow':
+      return putRow(step, deps)
+    case 'deleteRow':
+      await client.delete(step.kind, step.uid)
+      return mirror.deleted(step.uid)
+    case 'apply':
+      return provider.apply(step.object)
+    case 'create':
+      return provider.create(step.object)
+    case 'remove':
+      return provider.remove(step.object)
+    case 'issueToken': {
+      const { token, id, expiresAtMs } = await client.issueToken(step.uid)
+      mirror.issued(step.uid, id, expiresAtMs)
+      const renewAt = new Date(renewTokenAtMs(deps.now(), expiresAtMs)).toISOString()
+      return provider.apply(withToken(step.secret, token, id, renewAt))
+    }
+    case 'relaySecret':
+      return provider.apply(await relaySecret(step, deps))
+    case 'acknowledgeKeys':
+      await client.acknowledgeKeys(step.uid, step.keyIds)
+      return mirror.acknowledged(step.uid, step.keyIds)
+    case 'makeCa':
+      return makeCa(step, deps)
+    case 'makeControllerCertificate': {
+      const ca = authorityOf(deps)
+      const pair = issue(ca, step.names, deps.now())
+      const data = secretData({ 'tls.crt': pair.certificatePem, 'tls.key': pair.keyPem, 'ca.crt': bundleOf(deps) })
+      return provider.apply({ ...step.secret, data })
+    }
+    case 'makeStoreKey': {
+      const data = secretData({ key: `${formatStoreKey(createStoreKey())}\n` })
+      return provider.create({ ...step.secret, data })
+    }
+    case 'status':
+      return provider.writeStatus(step.object, step.status)
+    case 'event':
+      return provider.event(step.object, step)
+  }
+}
+
+async function putRow(
+  { kind, uid, digest, body }: Extract<Step, { do: 'putRow' }>,
+  { client, mirror }: ApplyDeps,
+): Promise<void> {
+  try {
+    const { revision } = await client.put(kind, uid, body)
+    mirror.refused(uid, undefined)
+    mirror.wrote(kind, uid, digest, revision)
+  } catch (error) {
+    if (error instanceof ControllerError && error.status < 500) {
+      const fields = error.fields.map(({ field, message }) => `${field} ${message}`)
+      mirror.refused(uid, [error.message, ...fields].join('; '))
+    }
+    throw error
+  }
+}
+
+async function relaySecret(
+  { uid, secret, want }: { uid: string; secret: Secret; want: RelaySecretWant },
+  deps: ApplyDeps,
+): Promise<Secret> {
+  const { name, passJwks } = want
+  const keys = want.keys ?? (await deps.client.relayKeys(uid)).keys
+  const certificate = want.certificate ?? issue(authorityOf(deps), { dnsNames: [name], ipAddresses: [] }, deps.now())
+  return relaySecretWith(secret, { name, keys, passJwks }, certificate)
+}
+
+/** A CA that is renewed keeps its key, and its former certificate stays in the bundle. */
+async function makeCa(
+  { secret, previous }: { secret: Secret; previous: Secret | undefined },
+  { provider, now }: ApplyDeps,
+): Promise<void> {
+  const keyPem = secretText(previous, 'tls.key')
+  const name = { commonName: 'Sallyport installation CA' }
+  const life = { nowMs: now(), lifeSeconds: CA_LIFE_SECONDS }
+  const ca = createCa(keyPem === undefined ? name : { ...name, keys: keyPairFromPem(keyPem) }, life)
+  const bundle = joinBundle([ca.certificatePem, secretText(previous, 'ca.crt') ?? ''])
+  const data = secretData({ 'tls.crt': ca.certificatePem, 'tls.key': caKeyToPem(ca), 'ca.crt': bundle })
+  await (previous === undefined ? provider.create({ ...secret, data }) : provider.apply({ ...secret, data }))
+}
+
+function issue(ca: CertificateAuthority, names: ServingNames, nowMs: number): ServingPair {
+  const { publicKey, privateKey } = generateKeyPair()
+  const life = { nowMs, lifeSeconds: SERVING_LIFE_SECONDS }
+  return {
+    certificatePem: issueServingCertificate(ca, { publicKey, ...names }, life),
+    keyPem: privateKeyToPem(privateKey),
+  }
+}
+
+function authorityOf({ provider, namespace }: ApplyDeps): CertificateAuthority {
+  const secret = provider.store.get('Secret', namespace, CA_SECRET)
+  const [certificatePem, keyPem] = [secretText(secret, 'tls.crt'), secretText(secret, 'tls.key')]
+  if (certificatePem === undefined || keyPem === undefined) throw new Error('there is no installation CA yet')
+  return caFromPem({ certificatePem, keyPem })
+}
+
+function bundleOf({ provider, namespace }: ApplyDeps): string {
+  return secretText(provider.store.get('Secret', namespace, CA_SECRET), 'ca.crt') ?? ''
+}

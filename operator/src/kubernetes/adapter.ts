@@ -1,0 +1,207 @@
+import k8sOperator from '@dot-i/k8s-operator'
+import {
+  type KubeConfig,
+  type KubernetesListObject,
+  type KubernetesObject,
+  ListWatch,
+  Watch,
+} from '@kubernetes/client-node'
+import type { Clock, Log } from '@sallyport/runtime'
+import type { KubeObject } from '../object.ts'
+
+/** Wait before a watch that has failed begins again with a list. */
+const RETRY_MS = 1_000
+/** Time for a list. */
+const LIST_TIMEOUT_MS = 30_000
+/** How long a kind may go without list or watch before it counts as out of date. */
+const STALE_MS = 30_000
+
+const Operator = k8sOperator.default
+
+/** A whole list, and the version from which a watch goes on. */
+export type Listed = { items: KubeObject[]; resourceVersion: string }
+
+/** One kind, in one namespace or all, as an informer follows it. */
+export type Source = {
+  name: string
+  path: string
+  labelSelector?: string
+  list: () => Promise<Listed>
+  /** A whole list. */
+  onList: (objects: KubeObject[]) => void
+  onPut: (object: KubeObject) => void
+  onGone: (object: KubeObject) => void
+}
+
+/**
+ * The base class of @dot-i/k8s-operator with client-node's informers underneath. Of the base class as it ships (1.3.9) nothing watches: it
+ * exits on a watch error, loses deletes and swallows what handlers throw.
+ */
+export class InformerOperator extends Operator {
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #config: KubeConfig
+  readonly #follows = new Map<string, Follow>()
+
+  constructor(config: KubeConfig, { clock, log }: { clock: Clock; log: Log }) {
+    super({
+      debug: message => log.debug(message),
+      info: message => log.info(message),
+      warn: message => log.warn(message),
+      error: message => log.error(message),
+    })
+    this.kubeConfig = config
+    this.#config = config
+    this.#clock = clock
+    this.#log = log
+  }
+
+  protected override async init(): Promise<void> {}
+
+  /** Follows a source; resolves when it has been listed once. */
+  follow(source: Source): Promise<void> {
+    const follow = new Follow(source, this.#config, this.#clock, this.#log)
+    this.#follows.set(source.name, follow)
+    return follow.start()
+  }
+
+  /** Lists every source again. Answers the names of those that failed. */
+  async relist(): Promise<string[]> {
+    const results = await Promise.all(
+      [...this.#follows].map(async ([name, follow]) => ((await follow.relist()) ? [] : [name])),
+    )
+    return results.flat()
+  }
+
+  /** The first source that is out of date, and why. */
+  stale(): string | undefined {
+    for (const follow of this.#follows.values()) {
+      const reason = follow.stale()
+      if (reason !== undefined) return reason
+    }
+    return undefined
+  }
+
+  override stop(): void {
+    super.stop()
+    for (const follow of this.#follows.values()) follow.stop()
+  }
+}
+
+/** A watch that does not begin once it has been closed: an informer may be about to begin one when it is stopped. */
+class ClosableWatch extends Watch {
+  closed = false
+
+  override async watch(...args: Parameters<Watch['watch']>): Promise<AbortController> {
+    const controller = await (this.closed ? new AbortController() : super.watch(...args))
+    if (this.closed) controller.abort()
+    return controller
+  }
+}
+
+class Follow {
+  readonly #source: Source
+  readonly #config: KubeConfig
+  readonly #clock: Clock
+  readonly #log: Log
+  #informer: ListWatch<KubernetesObject> | undefined
+  #watch: ClosableWatch | undefined
+  #failedAtMs: number | undefined
+  #reason = ''
+  #stopped = false
+
+  constructor(source: Source, config: KubeConfig, clock: Clock, log: Log) {
+    this.#source = source
+    this.#config = config
+    this.#clock = clock
+    this.#log = log
+  }
+
+  async start(): Promise<void> {
+    await new Promise<void>(resolve => this.#begin(resolve))
+  }
+
+  /** A fresh list, and a fresh watch from there. */
+  relist(): Promise<boolean> {
+    return new Promise(resolve => {
+      this.#end()
+      this.#begin(
+        () => resolve(true),
+        () => resolve(false),
+      )
+    })
+  }
+
+  stale(): string | undefined {
+    if (this.#failedAtMs === undefined || this.#clock.monotonic() - this.#failedAtMs < STALE_MS) return undefined
+    return `${this.#source.name}: ${this.#reason}`
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#end()
+  }
+
+  #begin(onListed: () => void, onFailed: () => void = () => undefined): void {
+    if (this.#stopped) {
+      onListed()
+      return
+    }
+    const { path, labelSelector, onPut, onGone } = this.#source
+    const watch = new ClosableWatch(this.#config)
+    const list = async (): Promise<KubernetesListObject<KubernetesObject>> => {
+      const { items, resourceVersion } = await this.#list()
+      if (!watch.closed) this.#source.onList(items)
+      this.#failedAtMs = undefined
+      onListed()
+      // The typed client has dates where JSON has texts.
+      const typed = items as unknown as KubernetesObject[]
+      return { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion }, items: typed }
+    }
+    const informer = new ListWatch<KubernetesObject>(path, watch, list, false, labelSelector)
+    const guarded = (handle: (object: KubeObject) => void) => (object: KubernetesObject) => {
+      if (!watch.closed) handle(object as unknown as KubeObject)
+    }
+    informer.on('add', guarded(onPut))
+    informer.on('update', guarded(onPut))
+    informer.on('delete', guarded(onGone))
+    informer.on('error', error => {
+      // stop() aborts the request, which arrives here.
+      if (watch.closed) return
+      this.#failed(error)
+      onFailed()
+      this.#end()
+      this.#clock.timer(RETRY_MS, () => {
+        if (!this.#stopped && this.#informer === undefined) this.#begin(onListed)
+      })
+    })
+    this.#informer = informer
+    this.#watch = watch
+    informer.start().catch(error => {
+      if (!watch.closed) this.#failed(error)
+    })
+  }
+
+  #list(): Promise<Listed> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.timer(LIST_TIMEOUT_MS, () => reject(new Error(`no list within ${LIST_TIMEOUT_MS} ms`)))
+      this.#source
+        .list()
+        .then(resolve, reject)
+        .finally(() => timer.cancel())
+    })
+  }
+
+  #failed(error: unknown): void {
+    this.#reason = error instanceof Error ? error.message : String(error)
+    this.#failedAtMs ??= this.#clock.monotonic()
+    this.#log.warn({ source: this.#source.name, reason: this.#reason }, 'a watch failed; it begins again with a list')
+  }
+
+  #end(): void {
+    const [informer, watch] = [this.#informer, this.#watch]
+    this.#informer = undefined
+    if (watch !== undefined) watch.closed = true
+    informer?.stop().catch(() => undefined)
+  }
+}

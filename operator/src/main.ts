@@ -1,0 +1,11 @@
+import { runMain } from '@sallyport/runtime'
+import { readConfig } from './config.ts'
+import { startOperator } from './operator.ts'
+
+await runMain({
+  name: 'operator',
+  readConfig,
+  logLevel: config => config.logLevel,
+  // Whoever no longer leads must not go on: the next process competes again.
+  start: (config, { log }) => startOperator(config, { log, onLost: () => process.kill(process.pid, 'SIGTERM') }),
+})

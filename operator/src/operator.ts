@@ -1,0 +1,164 @@
+import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { type Clock, createMetrics, type Log, type Metrics, startHealthServer, systemClock } from '@sallyport/runtime'
+import { randomId } from '@sallyport/trust'
+import type { OperatorConfig } from './config.ts'
+import { DeclaredClient } from './controller/client.ts'
+import { Mirror } from './controller/mirror.ts'
+import { FileProvider } from './file/provider.ts'
+import { KubernetesProvider } from './kubernetes/provider.ts'
+import type { Settings } from './plan/step.ts'
+import type { ChangeListener, Provider } from './provider.ts'
+import { Reconciler } from './reconciler.ts'
+import { World } from './world.ts'
+
+/** Version that the operator states. */
+const VERSION = '0.1.0'
+const REPOSITORY = join(import.meta.dirname, '../..')
+
+export type OperatorDeps = {
+  log: Log
+  clock?: Clock
+  metrics?: Metrics
+  /** Called when another replica leads, or the Lease could not be renewed: the process has to end. */
+  onLost?: (reason: string) => void
+}
+
+/** A running operator. */
+export type Operator = {
+  /** host:port of /healthz, /readyz and /metrics. */
+  metricsAddress: string
+  /** Whether nothing is left to do but what waits for its time. */
+  readonly isIdle: boolean
+  /** Resolves when it leads and has listed everything. */
+  leading: Promise<void>
+  close(): Promise<void>
+}
+
+/** Starts the operator: lists, waits for leadership, reconciles until it is closed. */
+export async function startOperator(config: OperatorConfig, deps: OperatorDeps): Promise<Operator> {
+  const { log, clock = systemClock, metrics = createMetrics('operator'), onLost = () => undefined } = deps
+  const counter = metrics.counter('writes_total', 'Writes to the API server and to the Controller.', ['verb', 'kind'])
+  const onWrite = (verb: string, kind: string) => counter.inc({ verb, kind })
+  const parts: { reconciler?: Reconciler; mirror?: Mirror; client?: DeclaredClient } = {}
+  let leads = false
+  let closed = false
+  const onChange: ChangeListener = change => parts.reconciler?.objectChanged(change)
+  const provider = createProvider(config, { clock, log, onChange, onWrite })
+  const watches = { name: 'watches', failing: () => provider.stale() }
+  const health = await startHealthServer({
+    listen: config.metricsListen,
+    metrics,
+    liveness: [watches],
+    readiness: [watches, { name: 'controller', failing: () => (leads ? parts.mirror?.down : undefined) }],
+  })
+
+  const settings = settingsOf(config, provider)
+  const caFile = config.controller.caFile === undefined ? undefined : await readFile(config.controller.caFile, 'utf8')
+  const world = new World(
+    provider.store,
+    {
+      get known() {
+        return parts.mirror?.known ?? false
+      },
+      get trust() {
+        return parts.mirror?.trust
+      },
+      row: uid => parts.mirror?.row(uid),
+      slot: uid => parts.mirror?.slot(uid),
+      refusal: uid => parts.mirror?.refusal(uid),
+    },
+    settings,
+  )
+
+  const lead = async () => {
+    await provider.lead(reason => {
+      log.error({ reason }, 'leadership is lost')
+      onLost(reason)
+    })
+    if (closed) return
+    const ca = () => caFile ?? world.installationCa ?? ''
+    const options = { url: config.controller.url, ca, token: () => provider.token(), proxy: config.proxy }
+    const client = new DeclaredClient(options, (method, kind) => onWrite(method, `row/${kind}`))
+    const mirror = new Mirror({
+      ...options,
+      clock,
+      log,
+      version: VERSION,
+      onChange: change => parts.reconciler?.controllerChanged(change),
+    })
+    Object.assign(parts, { client, mirror })
+    parts.reconciler = new Reconciler({
+      ...{ provider, client, mirror, world, clock, log, metrics },
+      namespace: config.namespace,
+      now: () => clock.now(),
+      removalWaitSeconds: config.removalWaitSeconds,
+      resyncSeconds: config.resyncSeconds,
+    })
+    leads = true
+    await provider.start()
+    parts.reconciler.begin([])
+  }
+  const leading = lead()
+  // Whoever waits for it hears of a failure; so does the log.
+  leading.catch(error => {
+    if (!closed) log.error({ err: error }, 'the operator cannot start')
+    if (!closed) onLost('the operator cannot start')
+  })
+
+  return {
+    metricsAddress: health.address,
+    leading,
+    get isIdle() {
+      return parts.reconciler?.isIdle ?? false
+    },
+    close: async () => {
+      closed = true
+      await parts.reconciler?.close()
+      await parts.mirror?.close()
+      parts.client?.close()
+      await provider.close()
+      await health.close()
+    },
+  }
+}
+
+type ProviderDeps = { clock: Clock; log: Log; onChange: ChangeListener; onWrite: (verb: string, kind: string) => void }
+
+function createProvider(config: OperatorConfig, deps: ProviderDeps): Provider {
+  const { provider, namespace, managedNamespaces, watchNamespaces, controller } = config
+  switch (provider.kind) {
+    case 'kubernetes': {
+      const identity = `${hostname()}_${randomId()}`
+      return new KubernetesProvider({ ...provider, ...deps, namespace, managedNamespaces, watchNamespaces, identity })
+    }
+    case 'file': {
+      const { directory, stateDirectory, tokenIssuer: iss, tokenSubject: sub } = provider
+      const image = (name: string) => [process.execPath, join(REPOSITORY, 'images', name, 'src/main.ts')]
+      return new FileProvider({
+        ...deps,
+        directory,
+        stateDirectory,
+        namespace,
+        commands: {
+          connector: provider.connectorCommand ?? image('connector'),
+          relay: provider.relayCommand ?? image('relay'),
+        },
+        inherited: config.inherited,
+        token: { iss, sub, aud: controller.audience },
+      })
+    }
+  }
+}
+
+function settingsOf(config: OperatorConfig, { platform }: Provider): Settings {
+  const { namespace, managedNamespaces, clusterDomain, connectorImage, relayImage, connectorResolver, controller } =
+    config
+  return {
+    ...{ namespace, managedNamespaces, clusterDomain, connectorImage, relayImage, connectorResolver, platform },
+    controllerUrl: controller.url,
+    controllerPublicUrl: controller.publicUrl,
+    controllerNames: controller.names,
+  }
+}

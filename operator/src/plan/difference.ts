@@ -1,0 +1,44 @@
+/** Amounts that Kubernetes writes in its own way: `0.1` and `100m` are one. */
+const QUANTITY_PATH = /(^|\.)(requests|limits)\.[^.]+$/
+const FACTORS: Record<string, number> = {
+  n: 1e-9,
+  u: 1e-6,
+  m: 1e-3,
+  '': 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  E: 1e18,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+  Ei: 2 ** 60,
+}
+
+/** Whether `live` lacks something that `wanted` says. What others have added to it, and what the API server filled in, counts for nothing. */
+export function differs(wanted: unknown, live: unknown, path = ''): boolean {
+  if (Array.isArray(wanted)) {
+    if (!Array.isArray(live) || live.length !== wanted.length) return true
+    return wanted.some((item, index) => differs(item, live[index], `${path}.${index}`))
+  }
+  if (wanted !== null && typeof wanted === 'object') {
+    if (live === null || typeof live !== 'object' || Array.isArray(live)) return true
+    // Both are records here.
+    const members = live as Record<string, unknown>
+    return Object.entries(wanted).some(
+      ([name, member]) =>
+        member !== undefined && differs(member, members[name], path === '' ? name : `${path}.${name}`),
+    )
+  }
+  if (wanted === live) return false
+  return !(QUANTITY_PATH.test(path) && amount(wanted) !== undefined && amount(wanted) === amount(live))
+}
+
+function amount(quantity: unknown): number | undefined {
+  const [, number, unit] = /^([0-9.]+(?:[eE][-+]?[0-9]+)?)(n|u|m|k|[MGTPE]|[KMGTPE]i|)$/.exec(String(quantity)) ?? []
+  return number === undefined ? undefined : Number((Number(number) * FACTORS[unit!]!).toPrecision(12))
+}

@@ -1,0 +1,72 @@
+import type { DeclaredKind, DeclaredRow, Kind, OperatorTrust, RelaySecret, SlotState } from '@sallyport/schema'
+import type { Declared, KubeObject, Secret, Statuses } from '../object.ts'
+
+/** One thing to do. Steps are done in order; the first that fails ends the work on the key until it is tried again. */
+export type Step =
+  | { do: 'putRow'; kind: DeclaredKind; uid: string; digest: string; body: object }
+  | { do: 'deleteRow'; kind: DeclaredKind; uid: string }
+  /** Server-side apply of exactly these fields. */
+  | { do: 'apply'; object: KubeObject }
+  /** Made only when it is not there: never overwrites. */
+  | { do: 'create'; object: KubeObject }
+  | { do: 'remove'; object: KubeObject }
+  /** Issues an enrolment token for a slot and writes it into `secret`, which is whole but for the token. */
+  | { do: 'issueToken'; uid: string; secret: Secret }
+  /** Writes a Relay's Secret with what is missing: its keys fetched, its certificate issued. */
+  | { do: 'relaySecret'; uid: string; secret: Secret; want: RelaySecretWant }
+  | { do: 'acknowledgeKeys'; uid: string; keyIds: string[] }
+  /** Makes or renews the installation CA, or issues the Controller's serving certificate, or makes the store key. */
+  | { do: 'makeCa'; secret: Secret; previous: Secret | undefined }
+  | { do: 'makeControllerCertificate'; secret: Secret; names: ServingNames }
+  | { do: 'makeStoreKey'; secret: Secret }
+  | { do: 'status'; object: Declared; status: Statuses[Kind] }
+  | { do: 'event'; object: Declared; type: 'Normal' | 'Warning'; reason: string; message: string }
+
+export type RelaySecretWant = {
+  name: string
+  passJwks: OperatorTrust['jwks']['relayPass']
+  /** Keys that are kept; undefined: they are fetched. */
+  keys: RelaySecret['keys'] | undefined
+  /** Certificate and key that are kept; undefined: they are issued. */
+  certificate: { certificatePem: string; keyPem: string } | undefined
+}
+
+export type ServingNames = { dnsNames: string[]; ipAddresses: string[] }
+
+/** What there is to do about one object. Empty steps: it is at rest until `wakeAtMs`. */
+export type Plan = { steps: Step[]; wakeAtMs?: number }
+
+/** What the operator knows of the Controller's rows. */
+export type ControllerView = {
+  /** Whether all rows have been seen since the start; before, nothing is concluded from a row's absence. */
+  known: boolean
+  row(uid: string): DeclaredRow | undefined
+  slot(uid: string): SlotState | undefined
+  trust: OperatorTrust | undefined
+  /** Why the Controller refused the row's last PUT. */
+  refusal(uid: string): string | undefined
+}
+
+/** What does not come from objects. */
+export type Settings = {
+  namespace: string
+  managedNamespaces: readonly string[]
+  clusterDomain: string
+  connectorImage: string
+  relayImage: string
+  connectorResolver: string | undefined
+  controllerUrl: string
+  controllerPublicUrl: string
+  controllerNames: readonly string[]
+  /** Pods of a cluster, or processes of this machine. */
+  platform: 'cluster' | 'host'
+}
+
+export type Context = { nowMs: number; settings: Settings; controller: ControllerView }
+
+/** Puts plans together; the earliest time counts. */
+export function joinPlans(...plans: Plan[]): Plan {
+  const times = plans.flatMap(({ wakeAtMs }) => wakeAtMs ?? [])
+  const steps = plans.flatMap(plan => plan.steps)
+  return times.length === 0 ? { steps } : { steps, wakeAtMs: Math.min(...times) }
+}

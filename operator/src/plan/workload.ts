@@ -1,0 +1,191 @@
+import type { PodTemplate, RelaySpec } from '@sallyport/schema'
+import { type Declared, type KubeObject, ownerReference } from '../object.ts'
+import type { Settings } from './step.ts'
+
+/** Port of a Relay's pod and of its Service. */
+export const RELAY_PORT = 8443
+const METRICS_PORT = 9090
+const USER = 65532
+const DEFAULT_DRAIN_SECONDS = 30
+/** Time beyond the drain before the kubelet kills. */
+const KILL_SECONDS = 10
+const CONNECTOR_DIR = '/etc/sallyport/connector'
+const RELAY_DIR = '/etc/sallyport/relay'
+const STATE_DIR = '/var/lib/sallyport'
+
+type Variable = { name: string; value: string }
+type Volume = { name: string; path: string; source: object; readOnly: boolean }
+type Pod = {
+  name: string
+  owner: Declared
+  component: 'connector' | 'relay'
+  labels: Record<string, string>
+  image: string
+  environment: Variable[]
+  volumes: Volume[]
+  ports: { name: string; containerPort: number }[]
+  graceSeconds: number
+  resources: RelaySpec['resources'] | undefined
+  template: PodTemplate | undefined
+}
+
+/** Deployment of one Connector. */
+export function connectorDeployment(
+  connector: Declared<'Connector'>,
+  network: Declared<'RemoteNetwork'>,
+  labels: Record<string, string>,
+  settings: Settings,
+): KubeObject {
+  const wanted = network.spec?.connectors ?? {}
+  const drainSeconds = wanted.drainSeconds ?? DEFAULT_DRAIN_SECONDS
+  const name = `connector-${connector.metadata.name}`
+  const { connectorResolver } = settings
+  return deployment({
+    name,
+    owner: connector,
+    component: 'connector',
+    labels,
+    image: wanted.image ?? settings.connectorImage,
+    environment: [
+      { name: 'SALLYPORT_CONNECTOR_DIR', value: CONNECTOR_DIR },
+      { name: 'SALLYPORT_STATE_DIR', value: STATE_DIR },
+      { name: 'SALLYPORT_METRICS_LISTEN', value: `:${METRICS_PORT}` },
+      { name: 'SALLYPORT_DRAIN_SECONDS', value: String(drainSeconds) },
+      { name: 'SALLYPORT_LOG_LEVEL', value: wanted.logLevel ?? 'info' },
+      ...(connectorResolver === undefined ? [] : [{ name: 'SALLYPORT_RESOLVER', value: connectorResolver }]),
+    ],
+    volumes: [
+      { name: 'secret', path: CONNECTOR_DIR, source: { secret: { secretName: name } }, readOnly: true },
+      { name: 'state', path: STATE_DIR, source: { emptyDir: {} }, readOnly: false },
+    ],
+    ports: [{ name: 'metrics', containerPort: METRICS_PORT }],
+    graceSeconds: drainSeconds + KILL_SECONDS,
+    resources: wanted.resources,
+    template: wanted.podTemplate,
+  })
+}
+
+/** Deployment of one replica of a Relay. `listen` is where it listens. */
+export function relayDeployment(
+  relay: Declared<'Relay'>,
+  { name, labels, listen }: { name: string; labels: Record<string, string>; listen: string },
+  settings: Settings,
+): KubeObject {
+  const { image, resources, podTemplate } = relay.spec!
+  return deployment({
+    name,
+    owner: relay,
+    component: 'relay',
+    labels,
+    image: image ?? settings.relayImage,
+    environment: [
+      { name: 'SALLYPORT_RELAY_DIR', value: RELAY_DIR },
+      { name: 'SALLYPORT_LISTEN', value: listen },
+      { name: 'SALLYPORT_METRICS_LISTEN', value: `:${METRICS_PORT}` },
+    ],
+    volumes: [{ name: 'secret', path: RELAY_DIR, source: { secret: { secretName: name } }, readOnly: true }],
+    ports: [
+      { name: 'relay', containerPort: RELAY_PORT },
+      { name: 'metrics', containerPort: METRICS_PORT },
+    ],
+    graceSeconds: DEFAULT_DRAIN_SECONDS + KILL_SECONDS,
+    resources,
+    template: podTemplate,
+  })
+}
+
+/** Service of one replica of a Relay. */
+export function relayService(relay: Declared<'Relay'>, name: string, labels: Record<string, string>): KubeObject {
+  const { type = 'ClusterIP', annotations } = relay.spec?.service ?? {}
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name,
+      namespace: relay.metadata.namespace,
+      labels,
+      ...(annotations === undefined ? {} : { annotations }),
+      ownerReferences: [ownerReference(relay)],
+    },
+    spec: {
+      type,
+      selector: labels,
+      ports: [{ name: 'relay', port: RELAY_PORT, targetPort: 'relay', protocol: 'TCP' }],
+    },
+  }
+}
+
+function deployment(pod: Pod): KubeObject {
+  const { name, owner, labels, template } = pod
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, namespace: owner.metadata.namespace, labels, ownerReferences: [ownerReference(owner)] },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: labels },
+      // The slot is occupied while the old pod lives, so a new one beside it could not enrol.
+      strategy: { type: 'Recreate' },
+      template: {
+        metadata: {
+          labels: { ...template?.metadata?.labels, ...labels },
+          ...(template?.metadata?.annotations === undefined ? {} : { annotations: template.metadata.annotations }),
+        },
+        spec: podSpec(pod),
+      },
+    },
+  }
+}
+
+function podSpec({
+  component,
+  image,
+  environment,
+  volumes,
+  ports,
+  graceSeconds,
+  resources,
+  template = {},
+}: Pod): object {
+  const { nodeSelector, affinity, tolerations, topologySpreadConstraints, priorityClassName, env = [] } = template
+  const own = environment.filter(({ name }) => !env.some(given => given.name === name))
+  return {
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: graceSeconds,
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: USER,
+      runAsGroup: USER,
+      fsGroup: USER,
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    ...(nodeSelector === undefined ? {} : { nodeSelector }),
+    ...(affinity === undefined ? {} : { affinity }),
+    ...(tolerations === undefined ? {} : { tolerations }),
+    ...(topologySpreadConstraints === undefined ? {} : { topologySpreadConstraints }),
+    ...(priorityClassName === undefined ? {} : { priorityClassName }),
+    containers: [
+      {
+        name: component,
+        image,
+        env: [...own, ...env],
+        ports,
+        ...(resources === undefined ? {} : { resources }),
+        readinessProbe: { httpGet: { path: '/readyz', port: 'metrics' }, periodSeconds: 2 },
+        livenessProbe: { httpGet: { path: '/healthz', port: 'metrics' }, periodSeconds: 10 },
+        securityContext: {
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        },
+        volumeMounts: volumes.map(({ name, path, readOnly }) => ({
+          name,
+          mountPath: path,
+          ...(readOnly ? { readOnly } : {}),
+        })),
+      },
+    ],
+    volumes: volumes.map(({ name, source }) => ({ name, ...source })),
+  }
+}

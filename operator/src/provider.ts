@@ -1,0 +1,48 @@
+import type { Kind } from '@sallyport/schema'
+import type { AnyKind, Declared, KubeObject, Statuses } from './object.ts'
+import type { Change, ObjectStore } from './store.ts'
+
+/** A word to people about an object. */
+export type ObjectEvent = { type: 'Normal' | 'Warning'; reason: string; message: string }
+
+/** Where objects are declared, and where their children live. */
+export type Provider = {
+  readonly platform: 'cluster' | 'host'
+  readonly store: ObjectStore
+  /** Lists everything and then follows it; resolves when all kinds have been listed. */
+  start(): Promise<void>
+  /** Lists everything again. Answers the kinds of which that failed. */
+  resync(): Promise<AnyKind[]>
+  /** Why what is in the store may be out of date; undefined when it is not. */
+  stale(): string | undefined
+  /** Server-side apply of exactly these fields. */
+  apply(object: KubeObject): Promise<void>
+  /** Makes an object unless there is one of its name. */
+  create(object: KubeObject): Promise<void>
+  remove(object: KubeObject): Promise<void>
+  writeStatus(object: Declared, status: Statuses[Kind]): Promise<void>
+  event(object: Declared, event: ObjectEvent): Promise<void>
+  /** Tells of something about the operator itself, where people look for it. */
+  announce(event: ObjectEvent): Promise<void>
+  /** Code with which a person has confirmed a removal. */
+  confirmation(): Promise<string | undefined>
+  /** The operator's token for the Controller. */
+  token(): Promise<string>
+  /** Resolves when this process is the one that acts; `onLost` when it is no longer. */
+  lead(onLost: (reason: string) => void): Promise<void>
+  /** Ends everything, leadership last. */
+  close(): Promise<void>
+}
+
+export type ChangeListener = (change: Change) => void
+
+/** The API or a directory refused what the operator asked for. */
+export class ProviderError extends Error {
+  override readonly name = 'ProviderError'
+  readonly code: 'conflict' | 'not_found' | 'refused' | 'unavailable'
+
+  constructor(code: ProviderError['code'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

@@ -1,0 +1,197 @@
+import { type Clock, ControllerError, type Log, type Metrics } from '@sallyport/runtime'
+import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
+import { randomId } from '@sallyport/trust'
+import { type ApplyDeps, applyStep } from './apply.ts'
+import type { Mirror, MirrorChange } from './controller/mirror.ts'
+import type { AnyKind } from './object.ts'
+import { type Hold, planRemoval } from './plan/removal.ts'
+import type { Plan, Step } from './plan/step.ts'
+import type { Provider } from './provider.ts'
+import { Queue } from './queue.ts'
+import type { Change } from './store.ts'
+import type { World } from './world.ts'
+
+export type ReconcilerDeps = ApplyDeps & {
+  world: World
+  provider: Provider
+  mirror: Mirror
+  clock: Clock
+  log: Log
+  metrics: Metrics
+  removalWaitSeconds: number
+  resyncSeconds: number
+}
+
+const ROW_KINDS: Record<Kind, DeclaredKind> = {
+  RemoteNetwork: 'network',
+  Connector: 'connector',
+  Resource: 'resource',
+  Group: 'group',
+  Relay: 'relay',
+}
+/** Interval at which a held removal looks for its confirmation. */
+const CONFIRM_POLL_MS = 5_000
+/** Time for the first contact with the Controller, after which statuses say that there is none. */
+const CONTACT_MS = 5_000
+
+/** Brings everything to rest: an event only puts keys into the queue, a key is gathered, planned and applied. */
+export class Reconciler {
+  readonly #deps: ReconcilerDeps
+  readonly #queue: Queue
+  readonly #removals = new Map<string, { kind: DeclaredKind; uid: string }[]>()
+  #failed: AnyKind[] = []
+  #hold: Hold | undefined
+  #listed = false
+  #begun = false
+
+  constructor(deps: ReconcilerDeps) {
+    this.#deps = deps
+    const { clock, log, metrics } = deps
+    const failures = metrics.counter('failures_total', 'Work on a key that failed and is tried again.', ['kind'])
+    metrics.gauge('queue_length', 'Keys that wait or are worked on.', [], () => this.#queue.length)
+    metrics.gauge('removal_held', '1 while a removal of many rows waits for confirmation.', [], () =>
+      this.#hold === undefined ? 0 : 1,
+    )
+    this.#queue = new Queue({
+      clock,
+      random: Math.random,
+      work: key => this.#work(key),
+      onError: (key, error) => {
+        failures.inc({ kind: key.split('/')[0]! })
+        const level = error instanceof ControllerError && error.status < 500 ? 'warn' : 'error'
+        log[level]({ err: error, key }, 'work failed; it is tried again')
+      },
+    })
+  }
+
+  /** Begins, once the provider has listed everything: with the CA, and with the rest when the Controller's rows are known. */
+  begin(failed: AnyKind[]): void {
+    const { clock, resyncSeconds, mirror } = this.#deps
+    this.#failed = failed
+    this.#listed = true
+    this.#queue.add('authority')
+    this.#queue.addAt('resync', clock.now() + resyncSeconds * 1000)
+    this.#queue.addAt('all', clock.now() + (mirror.known ? 0 : CONTACT_MS))
+  }
+
+  objectChanged(change: Change): void {
+    const { world } = this.#deps
+    const concerned = world.concerned(change)
+    if (!this.#listed) return
+    for (const key of concerned) if (this.#begun || key === 'authority') this.#queue.add(key)
+    if (change.gone === undefined || !isKind(change.kind)) return
+    if (change.gone === 'listed') this.#queue.add('removal')
+    else this.#forget(change.object.metadata.uid ?? '', world.rowsOf(change.kind, change.object))
+  }
+
+  controllerChanged(change: MirrorChange): void {
+    const isFirst = !this.#begun && this.#deps.mirror.known
+    if (!this.#listed || !(this.#begun || isFirst)) return
+    if (isFirst || !('rows' in change)) {
+      this.#queue.add('all')
+      return
+    }
+    for (const { uid } of change.rows) for (const key of this.#deps.world.concernedByRow(uid)) this.#queue.add(key)
+    if (change.rows.length > 1) this.#queue.add('removal')
+  }
+
+  get isIdle(): boolean {
+    return this.#queue.isIdle
+  }
+
+  close(): Promise<void> {
+    return this.#queue.close()
+  }
+
+  #forget(uid: string, rows: { kind: DeclaredKind; uid: string }[]): void {
+    this.#removals.set(`gone/${uid}`, rows)
+    this.#queue.add(`gone/${uid}`)
+  }
+
+  #all(): undefined {
+    this.#begun = true
+    for (const key of this.#deps.world.allKeys()) this.#queue.add(key)
+    this.#queue.add('removal')
+  }
+
+  async #work(key: string): Promise<number | undefined> {
+    const [kind, namespace, name] = key.split('/') as [string, string, string]
+    if (kind === 'authority') return this.#apply(this.#deps.world.planAuthority(this.#deps.now()))
+    if (kind === 'gone') return this.#gone(key)
+    if (kind === 'removal') return this.#removal()
+    if (kind === 'resync') return this.#resync()
+    if (kind === 'all') return this.#all()
+    if (!isKind(kind)) return undefined
+    const plan = this.#deps.world.plan(kind, namespace, name, this.#deps.now())
+    return plan === undefined ? undefined : this.#apply(plan)
+  }
+
+  async #apply({ steps, wakeAtMs }: Plan): Promise<number | undefined> {
+    const states = steps.filter(isTold)
+    try {
+      for (const step of steps) if (!isTold(step)) await applyStep(step, this.#deps)
+    } catch (error) {
+      // People hear of it even where the work itself is stuck.
+      for (const step of states) await applyStep(step, this.#deps)
+      throw error
+    }
+    for (const step of states) await applyStep(step, this.#deps)
+    return wakeAtMs
+  }
+
+  async #gone(key: string): Promise<undefined> {
+    const { mirror, world } = this.#deps
+    if (!mirror.known) return
+    for (const row of this.#removals.get(key) ?? []) {
+      if (!world.declares(row.uid) && mirror.row(row.uid) !== undefined) {
+        await applyStep({ do: 'deleteRow', ...row }, this.#deps)
+      }
+    }
+    this.#removals.delete(key)
+  }
+
+  async #removal(): Promise<number | undefined> {
+    const { mirror, world, provider, log, removalWaitSeconds, now } = this.#deps
+    if (!mirror.known) return undefined
+    const hold = this.#hold
+    const confirmed = hold === undefined ? undefined : await provider.confirmation()
+    const isDue = hold !== undefined && (confirmed === hold.code || now() >= hold.sinceMs + removalWaitSeconds * 1000)
+    if (isDue) this.#failed = await provider.resync()
+    const decision = planRemoval({
+      rows: mirror.rows(),
+      declared: world.declaredUids(),
+      failed: this.#failed.flatMap(kind => (isKind(kind) ? ROW_KINDS[kind] : [])),
+      hold,
+      confirmed,
+      nowMs: now(),
+      waitMs: removalWaitSeconds * 1000,
+      code: randomId(),
+    })
+    if (decision.kind === 'hold') {
+      this.#hold = decision.hold
+      const { count, of, isNew, hold, wakeAtMs } = decision
+      if (isNew) {
+        const message = `${count} of ${of} rows would be removed, since no object declares them; this waits. To go on at once, confirm with ${hold.code}`
+        log.warn({ count, of, code: hold.code }, 'a removal of many rows waits')
+        await provider.announce({ type: 'Warning', reason: 'RemovalHeld', message })
+      }
+      return Math.min(wakeAtMs, now() + CONFIRM_POLL_MS)
+    }
+    this.#hold = undefined
+    for (const { kind, uid } of decision.rows) {
+      // An object may have come back while the others were removed.
+      if (!world.declares(uid)) await applyStep({ do: 'deleteRow', kind, uid }, this.#deps)
+    }
+    return undefined
+  }
+
+  async #resync(): Promise<number> {
+    const { provider, resyncSeconds, now } = this.#deps
+    this.#failed = await provider.resync()
+    this.#all()
+    return now() + resyncSeconds * 1000
+  }
+}
+
+/** What is told to people comes last, and comes even when the rest has failed. */
+const isTold = ({ do: what }: Step) => what === 'status' || what === 'event'
