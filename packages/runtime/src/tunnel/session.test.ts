@@ -126,7 +126,7 @@ describe('a stream through a tunnel', () => {
     const chunks: Buffer[] = []
     lab.accepted[0]!.on('data', chunk => chunks.push(chunk))
     await once(lab.accepted[0]!, 'end')
-    expect(chunks.length).toBeLessThan(100)
+    expect(chunks.length).toBeLessThan(1_000)
     const whole = Buffer.concat(chunks)
     expect(whole).toHaveLength(bytes)
     expect(whole.every((byte, at) => byte === (at & 255))).toBe(true)
