@@ -10,6 +10,7 @@ import {
 } from '@sallyport/trust'
 import { appendAudit } from '../audit.ts'
 import { ApiError, type ApiErrorCode } from '../error.ts'
+import { CONFLICT_MS } from '../feed/operator-feed.ts'
 import type { EnrolmentTokenRow, Store, Tx } from '../store/index.ts'
 import type { Tenants } from '../tenant.ts'
 
@@ -152,8 +153,16 @@ async function bind({ clock }: EnrolDeps, tx: Tx, token: EnrolmentTokenRow, appl
 
 async function noteConflict({ clock }: EnrolDeps, tx: Tx, slot: string, applicant: Applicant): Promise<void> {
   const nowMs = clock.now()
+  const before = await tx.db
+    .selectFrom('slots')
+    .select('conflictAtMs')
+    .where('tenant', '=', tx.tenant)
+    .where('uid', '=', slot)
+    .executeTakeFirst()
   await setConflict(tx, slot, nowMs)
   tx.changed({ kind: 'slot', uid: slot })
+  // Who is refused tries again and again: that is one conflict.
+  if (nowMs - (before?.conflictAtMs ?? Number.NEGATIVE_INFINITY) < CONFLICT_MS) return
   const after = { connectorId: applicant.connectorId, host: applicant.host }
   const entry = { actor: 'unknown', action: 'connector.enrolment_refused', target: slot, after }
   await appendAudit(tx, entry, nowMs)

@@ -9,6 +9,9 @@ import { Alarm, Coalescer } from './coalescer.ts'
 /** Longest wait for the list of sessions before the first batch, so that renewed Client ACLs arrive with the floors. */
 const FIRST_BATCH_MS = 500
 
+/** Floors in one message. */
+const MAX_FLOORS = 10_000
+
 /** Where a feed's messages go. */
 export type Sink<O> = { send(message: O): boolean; close(reason?: string): void }
 
@@ -183,7 +186,8 @@ export class ConnectorFeed {
     const nowMs = clock.now()
     const all = [...(state.floors.get(this.key.network)?.values() ?? [])].filter(({ untilMs }) => nowMs < untilMs)
     const said = all.map(({ device, rev, untilMs }) => ({ device, rev, untilMs }))
-    sink.send({ type: 'floors', floors: said, complete: true })
+    for (let at = 0; at === 0 || at < said.length; at += MAX_FLOORS)
+      sink.send({ type: 'floors', floors: said.slice(at, at + MAX_FLOORS), complete: at === 0 })
   }
 
   #sendClientAcl(id: string): void {

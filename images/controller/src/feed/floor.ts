@@ -1,4 +1,4 @@
-import type { Clock, Supervisor } from '@sallyport/runtime'
+import type { Clock, Supervisor, Timer } from '@sallyport/runtime'
 import type { AclEntry, Floor } from '@sallyport/schema'
 import type { Issuer } from '../issue/issuer.ts'
 import type { Access } from '../state/access.ts'
@@ -29,7 +29,7 @@ export type FloorBookDeps = {
 export class FloorBook {
   readonly #deps: FloorBookDeps
   readonly #startedAtMs: number
-  #noting = false
+  #noting: Timer | undefined
 
   constructor(deps: FloorBookDeps) {
     this.#deps = deps
@@ -80,6 +80,8 @@ export class FloorBook {
 
   /** Notes that the floors of every revision so far are stored. */
   async noteKept(): Promise<void> {
+    this.#noting?.cancel()
+    this.#noting = undefined
     const { store, state } = this.#deps
     const { revision, tenant } = state
     await store.db
@@ -121,10 +123,9 @@ export class FloorBook {
             .execute()
       })
     if (rows.length > 0) supervisor.run('store floors', write)
-    if (this.#noting) return
-    this.#noting = true
-    clock.timer(FLOORED_MS, () => {
-      this.#noting = false
+    if (this.#noting !== undefined) return
+    this.#noting = clock.timer(FLOORED_MS, () => {
+      this.#noting = undefined
       supervisor.run('note stored floors', () => this.noteKept())
     })
   }

@@ -14,6 +14,9 @@ import { type Impact, takeChanges } from './impact.ts'
 import type { OperatorFeed } from './operator-feed.ts'
 import { ProgrammingTracker } from './programming.ts'
 
+/** Devices whose connection tokens are signed again before anything else gets its turn. */
+const TOKENS_A_TURN = 20
+
 export type HubDeps = {
   store: Store
   state: TenantState
@@ -39,6 +42,8 @@ export class Hub {
   readonly #deps: HubDeps
   readonly #programming = new ProgrammingTracker()
   readonly floors: FloorBook
+  /** Devices by network whose connection tokens have to be signed again. */
+  readonly #stale = new Map<string, string[]>()
   #applied: Promise<void> = Promise.resolve()
 
   constructor(deps: HubDeps) {
@@ -79,12 +84,22 @@ export class Hub {
   /** Connection tokens of a network say something else from now on. */
   topologyChanged(network: string): void {
     this.issuer.topologyChanged(network)
+    const known = this.#stale.get(network)
+    this.#stale.set(network, [...this.clients.keys()])
+    if (known === undefined) this.#renewTokens(network)
+  }
+
+  /** A few Clients a turn, so that a revocation never waits until a thousand tokens are signed. */
+  #renewTokens(network: string): void {
+    const stale = this.#stale.get(network) ?? []
     const nowMs = this.#deps.clock.now()
-    for (const [id, feeds] of this.clients) {
+    for (const id of stale.splice(0, TOKENS_A_TURN)) {
       const device = this.state.devices.get(id)
       if (device === undefined || !this.access.networks(device, nowMs).includes(network)) continue
-      for (const feed of feeds) feed.changed()
+      for (const feed of this.clients.get(id) ?? []) feed.changed()
     }
+    if (stale.length === 0) this.#stale.delete(network)
+    else this.#deps.clock.timer(0, () => this.#renewTokens(network))
   }
 
   /** Relays' registrations have changed. */
