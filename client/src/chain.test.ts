@@ -1,5 +1,5 @@
 import { createServer, type Socket } from 'node:net'
-import { eventually, freePorts, startWebService } from '@sallyport/testkit'
+import { byConnect, bySocks, eventually, freePorts, httpGet, sha256OfFile, startWebService } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Chain, startChain, startSilentService } from './chain-lab.ts'
 import { type CommandLine, closeLab, closers, commandLine, exchange, logInAs } from './client-lab.ts'
@@ -78,6 +78,16 @@ describe('through Relay and Connector', () => {
     await forward.stop('SIGINT')
     const piped = await line.commandWith(request, 'connect', `web.internal:${web.port}`)
     expect(piped).toMatchObject({ code: 0, out: expect.stringContaining('hello from inside') })
+  })
+
+  it('files arrive whole, several at a time', async () => {
+    const bytes = 32 * 1024 * 1024
+    const port = Number(proxy.slice(proxy.lastIndexOf(':') + 1))
+    const path = `/file?bytes=${bytes}`
+    const files = [bySocks(port), byConnect(port), bySocks(port)].map(way =>
+      httpGet(way, 'web.internal', web.port, path),
+    )
+    for (const { sha256 } of await Promise.all(files)) expect(sha256).toBe(sha256OfFile(bytes))
   })
 
   it('what is not granted is refused in every tongue, and nothing is reached', async () => {
