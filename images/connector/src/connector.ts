@@ -1,12 +1,14 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
+  Backoff,
   type Check,
   type Clock,
   createMetrics,
   type Log,
   logSupervisor,
   type Service,
+  sleep,
   startHealthServer,
   systemClock,
 } from '@sallyport/runtime'
@@ -15,7 +17,7 @@ import { TrustError } from '@sallyport/trust'
 import type { ConnectorConfig } from './config.ts'
 import { enrol } from './enrol.ts'
 import { AccessLog } from './log/access-log.ts'
-import { connectorMetrics } from './metrics.ts'
+import { connectorMetrics, servingGauges } from './metrics.ts'
 import { SecretWatch } from './secret-watch.ts'
 import { Serving } from './serving.ts'
 import {
@@ -95,7 +97,10 @@ class Connector {
     this.#secret = new SecretWatch(config.directory, clock, () =>
       this.#supervisor.run('read Secret', () => this.#secretChanged()),
     )
-    this.#gauges()
+    servingGauges(this.metrics, {
+      serving: () => this.#serving,
+      accessLogWaiting: () => this.#accessLog?.waiting ?? 0,
+    })
   }
 
   get readiness(): Check[] {
@@ -117,7 +122,7 @@ class Connector {
       send: records => this.#serving?.sendRecords(records) ?? false,
       onDropped: records => this.#counters.accessLogDropped.inc(records),
     })
-    this.#supervisor.run('connector', () => this.#run().catch(this.#ignoreStop))
+    this.#supervisor.run('connector', () => this.#runForever())
   }
 
   /** Drains, delivers the access log, and ends. */
@@ -250,25 +255,21 @@ class Connector {
     this.#accessLog?.add(record)
   }
 
-  #gauges(): void {
-    const read = (name: string, help: string, value: (serving: Serving) => number | undefined) => {
-      this.metrics.gauge(name, help, [], () => (this.#serving === undefined ? 0 : (value(this.#serving) ?? 0)))
+  /** Serves, one identity after the other, until it is stopped; what fails otherwise is logged and begun again. */
+  async #runForever(): Promise<void> {
+    const { signal } = this.#stop
+    const backoff = new Backoff(this.#random)
+    while (!signal.aborted) {
+      try {
+        await this.#run()
+      } catch (error) {
+        if (signal.aborted) return
+        this.#log.error({ err: error }, 'the Connector failed and begins again')
+        this.#notServing = 'it failed and begins again'
+        await this.#serving?.close()
+        this.#serving = undefined
+        await sleep(this.#clock, backoff.next(), signal).catch(() => undefined)
+      }
     }
-    read('relays_registered', 'Relays at which the Connector is registered.', ({ relays }) => relays.registered)
-    read('idle_sockets', 'Data sockets that wait at Relays.', ({ relays }) => relays.idleSockets)
-    read('sessions', 'Sessions of devices.', ({ sessions }) => sessions.size)
-    read('streams', 'Streams that are open or being connected.', ({ sessions }) => sessions.streams)
-    read('acl_end_timestamp_seconds', 'End of the Connector ACL.', ({ access }) => (access.aclEndMs ?? 0) / 1000)
-    read('acl_revision', 'Revision that is in force and on disk.', ({ access }) => access.revision)
-    read('resources', 'Resources in the Connector ACL.', ({ access }) => access.rules.size)
-    read('clock_offset_seconds', 'How far the clock of the Controller is ahead.', ({ time }) => time.offsetMs / 1000)
-    read('ready', '1 while the Connector is ready.', ({ ready }) => (ready ? 1 : 0))
-    this.metrics.gauge('access_log_waiting', 'Access-log records that the Controller does not have.', [], () =>
-      this.#accessLog === undefined ? 0 : this.#accessLog.waiting,
-    )
-  }
-
-  readonly #ignoreStop = (error: unknown) => {
-    if (!this.#stop.signal.aborted) throw error
   }
 }

@@ -1,22 +1,11 @@
-import type { Socket } from 'node:net'
 import type { Destination } from '@sallyport/policy'
-import {
-  type Clock,
-  type ConnectorSession,
-  type ConnectorSessionEvents,
-  type IncomingStream,
-  type Log,
-  pump,
-  type Timer,
-} from '@sallyport/runtime'
-import type { AccessLogRecord, LiveSession, ResourceId } from '@sallyport/schema'
-import { randomId, TrustError } from '@sallyport/trust'
+import type { ConnectorSession, ConnectorSessionEvents, IncomingStream, Log, Timer } from '@sallyport/runtime'
+import type { LiveSession, ResourceId } from '@sallyport/schema'
+import { TrustError } from '@sallyport/trust'
 import type { ResetCode } from '@sallyport/wire'
-import type { AccessState, ClientAcl } from '../access/access-state.ts'
-import type { ControllerTime } from '../access/controller-time.ts'
-import { type LiveStream, SessionAccess, type Verdict } from '../access/session-access.ts'
-import type { ConnectorMetrics } from '../metrics.ts'
-import type { Reach } from '../target/reach.ts'
+import type { ClientAcl } from '../access/access-state.ts'
+import { SessionAccess } from '../access/session-access.ts'
+import { Forwarding, type ForwardingDeps } from './forwarding.ts'
 
 /** How long an OPEN waits for an update that may allow it. */
 export const HOLD_MS = 2_000
@@ -26,14 +15,8 @@ export const ACL_TIMEOUT_MS = 10_000
 export const MAX_HELD = 1_024
 
 /** What all sessions of a Connector share. */
-export type SessionDeps = {
-  access: AccessState
-  time: ControllerTime
-  clock: Clock
+export type SessionDeps = ForwardingDeps & {
   log: Log
-  reach: Reach
-  metrics: ConnectorMetrics
-  record: (record: AccessLogRecord) => void
   /** Why nothing may be served at this moment; undefined when it may. */
   suspended: () => ResetCode | undefined
 }
@@ -41,17 +24,6 @@ export type SessionDeps = {
 /** What a session tells those who keep count. */
 export type SessionWatcher = { opened(): void; streamEnded(): void; closed(code: ResetCode): void }
 
-/** A stream that was allowed, from there to its end. */
-type Active = {
-  stream: IncomingStream
-  access: SessionAccess
-  number: number
-  live: LiveStream
-  /** Why the Connector has cut it. */
-  cutBy: ResetCode | undefined
-}
-
-type Allowed = Extract<Verdict, { kind: 'allow' }>['decision']
 type Held = { stream: IncomingStream; timer: Timer }
 
 /** One device's session at this Connector: its ACL, its streams and the decisions about them. */
@@ -61,12 +33,12 @@ export class DeviceSession {
   readonly #watcher: SessionWatcher
   readonly #path: string
   readonly #startedAtMs: number
+  readonly #forwarding: Forwarding
   readonly #held = new Set<Held>()
   #access: SessionAccess | undefined
   #aclTimer: Timer | undefined
   #endTimer: Timer | undefined
   #endTimerAtMs: number | undefined
-  #lastStream = 0
 
   constructor(session: ConnectorSession, path: string, deps: SessionDeps, watcher: SessionWatcher) {
     this.#session = session
@@ -74,6 +46,8 @@ export class DeviceSession {
     this.#deps = deps
     this.#watcher = watcher
     this.#startedAtMs = deps.time.now()
+    const label = { session: session.id, device: session.peer.deviceId, path }
+    this.#forwarding = new Forwarding(deps, label, () => watcher.streamEnded())
     this.#aclTimer = deps.clock.timer(ACL_TIMEOUT_MS, () => session.refuseAcl())
   }
 
@@ -171,17 +145,18 @@ export class DeviceSession {
     }
     const suspended = this.#deps.suspended()
     if (suspended !== undefined) {
-      this.#deny(stream, suspended)
+      this.#forwarding.deny(stream, this.#access, suspended)
       return
     }
     const destination = destinationOf(stream)
     const verdict = access.judge(destination, this.#deps.time.now())
     switch (verdict.kind) {
       case 'allow':
-        this.#connect(stream, access, destination, verdict.decision)
+        this.#forwarding.connect(stream, access, destination, verdict.decision)
+        this.#schedule()
         return
       case 'deny':
-        this.#deny(stream, verdict.code)
+        this.#forwarding.deny(stream, this.#access, verdict.code)
         return
       case 'later':
         this.#hold(stream, verdict.code)
@@ -191,14 +166,14 @@ export class DeviceSession {
 
   #hold(stream: IncomingStream, code: ResetCode): void {
     if (this.#held.size >= MAX_HELD) {
-      this.#deny(stream, code)
+      this.#forwarding.deny(stream, this.#access, code)
       return
     }
     const held: Held = {
       stream,
       timer: this.#deps.clock.timer(HOLD_MS, () => {
         this.#held.delete(held)
-        this.#deny(stream, code)
+        this.#forwarding.deny(stream, this.#access, code)
       }),
     }
     this.#held.add(held)
@@ -212,106 +187,6 @@ export class DeviceSession {
     this.#held.delete(held)
     timer.cancel()
     if (!stream.over) this.#open(stream)
-  }
-
-  #deny(stream: IncomingStream, reason: ResetCode): void {
-    if (stream.over) return
-    stream.cut(reason)
-    this.#deps.metrics.streamsDenied.inc({ reason })
-    this.#record('denied', ++this.#lastStream, stream, { reason })
-  }
-
-  #connect(stream: IncomingStream, access: SessionAccess, destination: Destination, decision: Allowed): void {
-    if (destination.protocol !== 'tcp') {
-      this.#deny(stream, 'unreachable')
-      return
-    }
-    const abort = new AbortController()
-    const active: Active = {
-      stream,
-      access,
-      number: ++this.#lastStream,
-      cutBy: undefined,
-      live: {
-        destination,
-        endMs: decision.endMs,
-        cut: code => {
-          active.cutBy = code
-          this.#deps.metrics.streamsCut.inc({ reason: code })
-          stream.cut(code)
-          abort.abort()
-        },
-      },
-    }
-    access.add(active.live)
-    stream.onCancel(() => abort.abort())
-    this.#schedule()
-    const { clock, metrics, reach } = this.#deps
-    const startMs = clock.monotonic()
-    const { target: host, rule } = decision
-    const wanted = { host, port: destination.port, rule, exceptions: this.#deps.access.exceptions }
-    void reach(wanted, abort.signal).then(dialled => {
-      metrics.dialSeconds.observe((clock.monotonic() - startMs) / 1000)
-      if ('socket' in dialled) this.#forward(active, dialled.socket)
-      else this.#fail(active, dialled.code)
-    })
-  }
-
-  #forward(active: Active, socket: Socket): void {
-    const duplex = active.stream.accept()
-    if (duplex === undefined) {
-      socket.resetAndDestroy()
-      this.#fail(active, 'cancelled')
-      return
-    }
-    const { metrics } = this.#deps
-    metrics.streamsOpened.inc()
-    this.#record('opened', active.number, active.stream, {})
-    void pump(duplex, socket).done.then(({ aToB: bytesUp, bToA: bytesDown, a, b }) => {
-      metrics.bytes.inc({ direction: 'up' }, bytesUp)
-      metrics.bytes.inc({ direction: 'down' }, bytesDown)
-      const reason = active.cutBy ?? (a.kind === 'reset' ? a.code : b.kind === 'reset' ? b.code : undefined)
-      const counts = { bytesUp, bytesDown }
-      this.#record('closed', active.number, active.stream, reason === undefined ? counts : { ...counts, reason })
-      this.#ended(active)
-    })
-  }
-
-  #fail(active: Active, code: ResetCode): void {
-    const reason = active.cutBy ?? code
-    active.stream.cut(reason)
-    this.#deps.metrics.streamsDenied.inc({ reason })
-    this.#record('denied', active.number, active.stream, { reason })
-    this.#ended(active)
-  }
-
-  #ended({ access, live }: Active): void {
-    access.remove(live)
-    this.#watcher.streamEnded()
-  }
-
-  #record(
-    event: AccessLogRecord['event'],
-    number: number,
-    { request }: IncomingStream,
-    rest: Pick<AccessLogRecord, 'bytesUp' | 'bytesDown' | 'reason'>,
-  ): void {
-    const { time, record } = this.#deps
-    record({
-      id: randomId(),
-      event,
-      atMs: time.now(),
-      session: this.id,
-      stream: number,
-      device: this.device,
-      ...(this.#access === undefined ? {} : { user: this.#access.acl.user }),
-      resource: request.resource,
-      host: request.host,
-      port: request.port,
-      protocol: request.protocol,
-      path: this.#path,
-      ...rest,
-    })
   }
 
   /** Sets the timer for the first end of a grant or an ACL. */

@@ -1,6 +1,5 @@
-import type { IncomingMessage } from 'node:http'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
-import { ErrorBody, MAX_CONTROL_MESSAGE_BYTES, parser } from '@sallyport/schema'
+import { MAX_CONTROL_MESSAGE_BYTES } from '@sallyport/schema'
 import { WebSocket } from 'ws'
 import { Backoff } from '../backoff.ts'
 import { type Clock, systemClock, type Timer } from '../clock.ts'
@@ -8,24 +7,14 @@ import { connectTcp } from '../dial.ts'
 import { connectionError } from '../error.ts'
 import type { HostPort } from '../host-port.ts'
 import { NO_PROXY, type ProxySettings } from '../proxy.ts'
-import { Link, type LinkEndCode } from './link.ts'
+import { Link } from './link.ts'
 import type { MessageParser } from './message.ts'
+import { type ChannelEnd, readRefusal } from './refusal.ts'
 
 /** Time for TCP, TLS and the WebSocket handshake, each. */
 export const CHANNEL_TIMEOUT_MS = 10_000
 /** Life of a connection after which the next attempts begin with short waits again. */
 export const STABLE_AFTER_MS = 10_000
-const MAX_REFUSAL_BYTES = 64 * 1024
-
-/** Why there is no connection: as of a link, or it was never made: `refused` by an HTTP status, or `unreachable`. */
-export type ChannelEnd = {
-  code: LinkEndCode | 'refused' | 'unreachable'
-  message: string
-  /** HTTP status of a refusal. */
-  status?: number
-  /** Code of the Controller's error table in a refusal. */
-  error?: string
-}
 
 /** What a control channel is doing. `down` states the wait before the next attempt. */
 export type ChannelState =
@@ -57,8 +46,6 @@ export type ControlChannelOptions<I, O> = {
 }
 
 type Attempt = { abort: AbortController; socket?: TLSSocket }
-
-const errorBody = parser(ErrorBody)
 
 /** Client side of a control channel: one WebSocket over TLS, made again whenever it ends, until it is closed. */
 export class ControlChannel<I extends { type: string }, O extends { type: string }> {
@@ -200,7 +187,7 @@ export class ControlChannel<I extends { type: string }, O extends { type: string
     ws.on('unexpected-response', (_request, response) => {
       ws.off('error', onError)
       ws.on('error', () => undefined)
-      readRefusal(response, this.#clock).then(end => {
+      readRefusal(response, this.#clock, CHANNEL_TIMEOUT_MS).then(end => {
         signal.removeEventListener('abort', onAbort)
         ws.terminate()
         if (this.#state.kind !== 'closed') this.#down(end)
@@ -248,35 +235,6 @@ export function channelUrl(base: string, path: string): string {
   url.protocol = 'wss:'
   url.pathname = url.pathname.replace(/\/$/, '') + path
   return url.href
-}
-
-async function readRefusal(response: IncomingMessage, clock: Clock): Promise<ChannelEnd> {
-  const status = response.statusCode ?? 0
-  const timer = clock.timer(CHANNEL_TIMEOUT_MS, () => response.destroy())
-  const chunks: Buffer[] = []
-  let length = 0
-  try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      length += chunk.length
-      if (length > MAX_REFUSAL_BYTES) break
-      chunks.push(chunk)
-    }
-  } catch {
-    // What has arrived is enough to name the status.
-  } finally {
-    timer.cancel()
-  }
-  const body = parseJson(Buffer.concat(chunks).toString())
-  if (!errorBody.check(body)) return { code: 'refused', status, message: `answered ${status} to the upgrade` }
-  return { code: 'refused', status, error: body.error.slice(0, 64), message: body.message.slice(0, 500) }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 const hostOf = (url: URL) => url.hostname.replace(/^\[(.*)\]$/, '$1')
