@@ -13,6 +13,8 @@ const HIGH_WATER_BYTES = 256 * 1024
 const QUIET_BUFFER_BYTES = 4 * 1024
 
 export type SpliceOptions = {
+  /** Bytes of the Client that the Connector has already. */
+  handedOver: number
   rings: RingPool
   /** The first bytes of the Client after the Connector's answer. */
   onClientAnswer: () => void
@@ -27,9 +29,11 @@ export class Splice {
   #quietSinceMs: number | undefined
 
   /** Both sockets stand still and are of allowHalfOpen; `answer` are the Connector's first bytes. */
-  constructor(client: Socket, connector: Socket, answer: Buffer, { rings, onClientAnswer, onEnd }: SpliceOptions) {
+  constructor(client: Socket, connector: Socket, answer: Buffer, options: SpliceOptions) {
+    const { handedOver, rings, onClientAnswer, onEnd } = options
     this.#up = new Direction(client, connector, rings)
     this.#down = new Direction(connector, client, rings)
+    this.#up.bytes = handedOver
     client.once('data', onClientAnswer)
     const onClose = () => {
       if (!client.closed || !connector.closed) return

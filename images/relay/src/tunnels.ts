@@ -3,7 +3,7 @@ import type { Clock, Log } from '@sallyport/runtime'
 import { openCapability } from '@sallyport/trust'
 import { encodeAlert, HANDSHAKE_TIMEOUT_MS, type RelayRefusal } from '@sallyport/wire'
 import { CapabilityLimit } from './capability-limit.ts'
-import { Handover } from './handover.ts'
+import { Handover, type HandoverResult } from './handover.ts'
 import { LINGER_MS } from './limit.ts'
 import type { RelayMetrics } from './metrics.ts'
 import type { Registry } from './registry.ts'
@@ -19,6 +19,7 @@ export type TunnelsOptions = {
   maxTunnels: number
 }
 
+type Answered = Extract<HandoverResult, { kind: 'answered' }>
 type Counted = { up: number; down: number }
 
 /** The Clients of a Relay: admitted by capability, handed to a Connector, spliced, or told why not. */
@@ -57,7 +58,7 @@ export class Tunnels {
       onReplay: () => metrics.replays.inc(),
       onResult: result => {
         this.#handovers.delete(client)
-        if (result.kind === 'answered') return this.#splice(client, result.connector, result.answer, serial)
+        if (result.kind === 'answered') return this.#splice(client, result, hello.length, serial)
         this.#capabilities.end(serial)
         if (result.kind === 'refused') this.#refuse(client, result.refusal)
         this.#tellEmpty()
@@ -89,7 +90,7 @@ export class Tunnels {
   }
 
   /** The handshake counts as being in flight until the Client goes on with it. */
-  #splice(client: Socket, connector: Socket, answer: Buffer, serial: bigint): void {
+  #splice(client: Socket, { connector, answer }: Answered, handedOver: number, serial: bigint): void {
     const { clock, metrics } = this.#options
     const counted = { up: 0, down: 0 }
     let inFlight = true
@@ -102,6 +103,7 @@ export class Tunnels {
     const deadline = clock.timer(HANDSHAKE_TIMEOUT_MS, () => splice.cut())
     metrics.tunnels.inc()
     const splice = new Splice(client, connector, answer, {
+      handedOver,
       rings: this.#rings,
       onClientAnswer: settle,
       onEnd: () => {

@@ -40,7 +40,7 @@ import {
   thumbprintOf,
   toBase64Url,
 } from '@sallyport/trust'
-import { encodeClientHello, slotServerName } from '@sallyport/wire'
+import { capabilityServerName, encodeClientHello, refusalOfAlert, slotServerName } from '@sallyport/wire'
 import type { RelayConfig } from '../config.ts'
 import { type Relay, type RelayDeps, startRelay } from '../relay.ts'
 
@@ -121,16 +121,15 @@ export class TestRelay {
   }
 
   /** A TCP connection to the one port. */
-  async dial(): Promise<Socket> {
-    const { host, port } = this.address
-    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true })
+  async dial({ host, port }: HostPort = this.address): Promise<Socket> {
+    const socket = connect({ host, port, noDelay: true })
     socket.on('error', () => undefined)
     later(() => socket.destroy())
     await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
     return socket
   }
 
-  /** Value of a metric; labels as they stand in the text, `{kind="slot"}`. */
+  /** Value of a metric; labels stand in the name, as in `refusals_total{reason="capability_refused"}`. */
   async metric(name: string): Promise<number> {
     const text = await (await this.get('/metrics')).text()
     const line = text.split('\n').find(line => line.startsWith(`sallyport_relay_${name} `))
@@ -151,7 +150,11 @@ export async function startTestRelay(config: Partial<RelayConfig> = {}, deps: Pa
 /** A device with its certificate. */
 export function makeDevice(ca: CertificateAuthority = tenantCa) {
   const keys = generateKeyPair()
-  const certificatePem = issueIdentityCertificate(ca, { publicKey: keys.publicKey, tenant: TENANT, role: 'device' }, life())
+  const certificatePem = issueIdentityCertificate(
+    ca,
+    { publicKey: keys.publicKey, tenant: TENANT, role: 'device' },
+    life(),
+  )
   return { certificatePem, privateKeyPem: privateKeyToPem(keys.privateKey) }
 }
 
@@ -185,6 +188,7 @@ export class TestConnector {
   /** Payload that came through tunnels. */
   payloadBytes = 0
   wanted: number
+  readonly #at: HostPort | undefined
   readonly #onTaken: (socket: Socket, connector: TestConnector) => void
 
   constructor(
@@ -195,12 +199,15 @@ export class TestConnector {
       shown = honest,
       onTaken = (socket, connector) => connector.acceptor.accept(socket),
       clock = systemClock,
+      at,
     }: {
       wanted?: number
       keys?: KeyPair
       shown?: Shown
       onTaken?: (socket: Socket, connector: TestConnector) => void
       clock?: Clock
+      /** Where it connects in place of the Relay's address. */
+      at?: HostPort
     } = {},
   ) {
     this.relay = relay
@@ -209,6 +216,7 @@ export class TestConnector {
     this.id = connectorIdOf(keys.publicKey)
     this.pin = pinOf(keys.publicKey)
     this.#onTaken = onTaken
+    this.#at = at
     const certificatePem = issueIdentityCertificate(
       tenantCa,
       { publicKey: keys.publicKey, tenant: TENANT, role: 'connector' },
@@ -225,7 +233,7 @@ export class TestConnector {
     })
     this.channel = new ControlChannel<RelayToConnector, ConnectorToRelay>({
       url: () => `wss://${relay.name}/v1/connector`,
-      dial: () => relay.address,
+      dial: () => at ?? relay.address,
       ca: () => installationCa.certificatePem,
       serverName: relay.name,
       incoming: messageParser(RelayToConnector),
@@ -258,7 +266,7 @@ export class TestConnector {
 
   /** Offers a data socket under `key`. */
   async offer(key: string): Promise<Socket> {
-    const socket = await this.relay.dial()
+    const socket = await this.relay.dial(this.#at)
     socket.write(encodeClientHello(slotServerName(key, this.relay.name), systemRandom(32)))
     return socket
   }
@@ -303,6 +311,29 @@ export class TestConnector {
       tunnel.write(bytes)
     })
   }
+}
+
+/** A ClientHello that asks for a Connector by `capability`. */
+export function clientHello(relay: TestRelay, capability: Uint8Array): Uint8Array {
+  return encodeClientHello(capabilityServerName(capability, relay.name), systemRandom(32))
+}
+
+/** All that comes on `socket` until it ends or is closed. */
+export function drained(socket: Socket): Promise<Buffer> {
+  return new Promise(resolve => {
+    const chunks: Buffer[] = []
+    socket.on('data', chunk => chunks.push(chunk))
+    const done = () => resolve(Buffer.concat(chunks))
+    if (socket.closed) done()
+    else socket.once('end', done).once('close', done)
+  })
+}
+
+/** The refusal that comes on `socket` as a TLS alert; `closed` when it is closed without one. */
+export async function refusal(socket: Socket): Promise<string> {
+  const bytes = await drained(socket)
+  if (bytes.length === 0) return 'closed'
+  return refusalOfAlert(bytes[6] ?? 0) ?? `${bytes.length} bytes`
 }
 
 /** Dials `connector` through its Relay as the Client does. */
