@@ -196,6 +196,28 @@ describe('through Relay and Connector', () => {
     await eventually('access again', async () => (await get('web.internal', web.port)).includes('hello'))
   })
 
+  it('a new login of the same person keeps what is open', async () => {
+    const path = `http://web.internal:${web.port}/slow?bytes=300000000`
+    let cut = false
+    const download = exchange(proxy, Buffer.from(`GET ${path} HTTP/1.1\r\n\r\n`)).catch(() => {
+      cut = true
+    })
+    await eventually('the download', () => web.open() > 0)
+    const before = JSON.parse((await line.command('status', '--json')).out)
+    expect((await logInAs(line, chain.controller, 'ada@example.com')).code).toBe(0)
+    const after = JSON.parse((await line.command('status', '--json')).out)
+    expect(after.loginEndsAtMs).toBeGreaterThan(before.loginEndsAtMs)
+    expect(after.sessions).toEqual(before.sessions)
+    expect([cut, web.open()]).toEqual([false, 1])
+    expect((await logInAs(line, chain.controller, 'root@example.com')).code).toBe(0)
+    await eventually('another person not to have it', () => web.open() === 0)
+    await download
+    expect(cut).toBe(true)
+    expect(await get('web.internal', web.port)).toMatch(/^HTTP\/1.1 404 /)
+    expect((await logInAs(line, chain.controller, 'ada@example.com')).code).toBe(0)
+    await eventually('access again', async () => (await get('web.internal', web.port)).includes('hello'))
+  })
+
   it('a grant ends at its second, live streams too, and `why` says so', async () => {
     const seconds = Math.ceil((performance.timeOrigin + performance.now()) / 1000) + 3
     await chain.declare({

@@ -16,10 +16,11 @@ import type { GrantedResource } from '../access/access-map.ts'
 import { Knowledge, type NetworkView } from '../access/knowledge.ts'
 import { ClientError } from '../error.ts'
 import type { Profile, ProfileStore } from '../login/profile.ts'
-import { TokenKeeper } from '../login/token-keeper.ts'
+import { type TokenAnswer, TokenKeeper } from '../login/token-keeper.ts'
 import type { Dial } from '../session/live-session.ts'
 import { SessionPool } from '../session/pool.ts'
 import { VERSION } from '../version.ts'
+import { Bell } from './bell.ts'
 import { restFailure } from './rest-failure.ts'
 
 /** Shortest time between two requests for fresh tokens. */
@@ -56,10 +57,11 @@ export class Account {
   readonly #rest: ControllerClient
   readonly #loginRest: ControllerClient
   readonly #device: DeviceId
-  readonly #waiting = new Set<() => void>()
+  readonly #bell = new Bell()
   #channel: ControlChannel<ToClient, FromClient> | undefined
   #state: AccountState = { kind: 'connecting' }
   #synced = false
+  #offsetMs: number | undefined
   #refreshedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: AccountOptions) {
@@ -88,11 +90,11 @@ export class Account {
   }
 
   get clockOffsetMs(): number | undefined {
-    return this.#channel?.peerOffsetMs
+    return this.#channel?.peerOffsetMs ?? this.#offsetMs
   }
 
   /** Controller's time, as far as it is known. */
-  now = (): number => this.#options.clock.now() + (this.#channel?.peerOffsetMs ?? 0)
+  now = (): number => this.#options.clock.now() + (this.clockOffsetMs ?? 0)
 
   /** Opens the control channel and keeps it open. */
   start(): void {
@@ -111,12 +113,34 @@ export class Account {
     })
   }
 
+  /** Whether a login with `profile` is this one made anew. */
+  isRenewedBy({ url, ca }: Profile): boolean {
+    const { profile } = this.keeper
+    return profile.url === url && profile.ca === ca
+  }
+
+  /** Closes the control channel while the person logs in anew, so that the end of the old login is not taken for the end of access. */
+  async pause(): Promise<void> {
+    const channel = this.#channel
+    this.#offsetMs = channel?.peerOffsetMs ?? this.#offsetMs
+    this.#channel = undefined
+    this.#synced = false
+    await channel?.close('logging in anew')
+  }
+
+  /** Goes on, with the tokens of the new login where there is one; sessions and streams stay. */
+  async resume(answer?: TokenAnswer): Promise<void> {
+    if (answer !== undefined) await this.keeper.accept(answer)
+    this.#state = { kind: 'connecting' }
+    this.start()
+  }
+
   /** Waits until all that the Controller has to say is known, or it is plain that nothing comes. */
   async ready(signal: AbortSignal): Promise<void> {
     while (!this.#synced && this.#state.kind === 'connecting' && this.#state.detail === undefined) {
-      await this.#change(signal)
+      await this.#bell.next(signal)
     }
-    while (!this.#synced && this.#state.kind === 'connected') await this.#change(signal)
+    while (!this.#synced && this.#state.kind === 'connected') await this.#bell.next(signal)
   }
 
   /** Where a destination goes. Throws ClientError with the first check that refuses. */
@@ -188,11 +212,13 @@ export class Account {
   }
 
   #receive(message: ToClient) {
+    const user = this.knowledge.welcome?.user.id
     const { renewed, gone } = this.knowledge.apply(message, this.now())
     for (const view of renewed) this.pool.renewAcl(view)
     for (const network of gone) this.pool.drop(network)
     switch (message.type) {
       case 'welcome': {
+        if (user !== undefined && user !== message.user.id) this.pool.endAll()
         const { host, platform, clock } = this.#options
         this.#channel?.send({ type: 'hello', version: VERSION, platform, host, revision: 0, nowMs: clock.now() })
         return
@@ -204,7 +230,7 @@ export class Account {
           if (problem !== undefined)
             this.#options.log.warn({ network: name, problem }, 'tokens of a network are not believed')
         }
-        return this.#wake()
+        return this.#bell.ring()
       case 'loginRequired':
         return this.#set({ kind: 'loginRequired', detail: message.reason })
       case 'goodbye':
@@ -252,28 +278,7 @@ export class Account {
   #set(state: AccountState): void {
     this.#state = state
     if (state.kind === 'loginRequired') void this.#channel?.close('login required')
-    this.#wake()
-  }
-
-  #wake(): void {
-    for (const wake of this.#waiting) wake()
-  }
-
-  #change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const done = () => {
-        this.#waiting.delete(done)
-        signal.removeEventListener('abort', onAbort)
-        resolve()
-      }
-      const onAbort = () => {
-        this.#waiting.delete(done)
-        reject(signal.reason)
-      }
-      if (signal.aborted) return onAbort()
-      this.#waiting.add(done)
-      signal.addEventListener('abort', onAbort, { once: true })
-    })
+    this.#bell.ring()
   }
 
   /** A Relay did not accept a capability: the Controller sends everything anew on a new connection. */

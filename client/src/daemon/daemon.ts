@@ -66,11 +66,23 @@ export class Daemon {
     this.#watch(lock)
   }
 
-  /** Logs in by the browser, in place of a login that is there. */
+  /** Logs in by the browser. The same login made anew keeps sessions and streams; another one takes its place. */
   async logIn(url: string, browse: (url: string) => void, signal: AbortSignal): Promise<ClientStatus> {
-    const { proxy } = this.config
-    const done = await logIn({ url, store: this.#store, clock: this.#clock, proxy, ...this.#device(), browse, signal })
-    await this.#use(done.profile, done.keys, done.answer)
+    const before = this.#account
+    let paused = false
+    const beforeTrade = async () => {
+      paused = true
+      await before?.pause()
+    }
+    const options = { url, store: this.#store, clock: this.#clock, proxy: this.config.proxy, ...this.#device() }
+    try {
+      const { profile, keys, answer } = await logIn({ ...options, browse, beforeTrade, signal })
+      if (before?.isRenewedBy(profile) === true) await before.resume(answer)
+      else await this.#use(profile, keys, answer)
+    } catch (error) {
+      if (paused) await before?.resume()
+      throw error
+    }
     await this.#ready(signal)
     return this.status(signal)
   }

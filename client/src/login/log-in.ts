@@ -17,6 +17,8 @@ export type LogInOptions = {
   host: string
   platform: string
   browse: (url: string) => void
+  /** Called before the new login takes the place of one that is there. */
+  beforeTrade: () => Promise<void>
   signal: AbortSignal
 }
 
@@ -42,6 +44,7 @@ export async function logIn(options: LogInOptions): Promise<{ profile: Profile; 
       browse,
       signal,
       trade: async grant => {
+        await options.beforeTrade()
         answer = await requestToken(
           { rest, keys, now },
           { url: target.url, controllerUrl: target.url },

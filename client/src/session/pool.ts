@@ -82,6 +82,11 @@ export class SessionPool {
     for (const entry of this.#entries) if (entry.network === network) entry.session.close()
   }
 
+  /** Ends every session. */
+  endAll(): void {
+    for (const entry of this.#entries) entry.session.close()
+  }
+
   status(): ClientSessionStatus[] {
     return [...this.#entries].map(({ name, session, streams, startedAtMs }) => ({
       network: name,
@@ -94,10 +99,8 @@ export class SessionPool {
 
   close(): void {
     this.#closed = true
-    for (const entry of this.#entries) {
-      entry.idle?.cancel()
-      entry.session.close()
-    }
+    for (const entry of this.#entries) entry.idle?.cancel()
+    this.endAll()
   }
 
   async #entryFor(network: NetworkView, avoided: ReadonlySet<string>, signal: AbortSignal): Promise<Entry> {
