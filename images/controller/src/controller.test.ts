@@ -1,9 +1,10 @@
+import { X509Certificate } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { get } from 'node:http'
-import { connect } from 'node:tls'
+import { connect, type DetailedPeerCertificate } from 'node:tls'
 import { silentLog, systemClock } from '@sallyport/runtime'
 import { eventually } from '@sallyport/testkit'
-import { generateKeyPair, issueServingCertificate, pinOf, privateKeyToPem } from '@sallyport/trust'
+import { generateKeyPair, issueServingCertificate, parseCertificate, pinOf, privateKeyToPem } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { configFrom } from './config.ts'
 import { startController } from './controller.ts'
@@ -105,6 +106,11 @@ describe('admin pages', () => {
 })
 
 describe('the serving certificate', () => {
+  it('is sent with its CA, for Clients that pin that', async () => {
+    const issuer = await served(({ issuerCertificate }) => issuerCertificate?.raw)
+    expect(issuer?.equals(parseCertificate(lab.ca.certificatePem).raw)).toBe(true)
+  })
+
   it('is replaced without a restart, and what does not fit is left', async () => {
     const keys = generateKeyPair()
     const life = { nowMs: systemClock.now(), lifeSeconds: 3600 }
@@ -162,12 +168,15 @@ describe('a Controller that stops', () => {
   })
 })
 
-function servedPin(): Promise<string> {
+const servedPin = () => served(({ raw }) => pinOf(new X509Certificate(raw).publicKey))
+
+/** Looks at the certificate that is served, without trusting any: only what is sent shows. */
+function served<T>(look: (certificate: DetailedPeerCertificate) => T): Promise<T> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port: lab.port, ca: lab.ca.certificatePem }, () => {
-      const { publicKey } = socket.getPeerX509Certificate()!
+    const socket = connect({ host: '127.0.0.1', port: lab.port, rejectUnauthorized: false, ca: [] }, () => {
+      const seen = look(socket.getPeerCertificate(true))
       socket.destroy()
-      resolve(pinOf(publicKey))
+      resolve(seen)
     })
     socket.on('error', reject)
   })

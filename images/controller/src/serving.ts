@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { type Clock, type Log, sleep, watchDirectory } from '@sallyport/runtime'
 import type { ControllerConfig } from '@sallyport/schema'
+import { joinBundle, splitBundle } from '@sallyport/trust'
 import { readStoreKey } from './key/store-key.ts'
 
 /** Time between two looks at files that are not there yet. */
@@ -67,8 +68,23 @@ export function watchCertificate(
   }
 }
 
-async function readCertificate({ certFile, keyFile }: ControllerConfig['tls']): Promise<{ cert: string; key: string }> {
-  const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')])
+async function readCertificate({ certFile, keyFile, caFile }: ControllerConfig['tls']) {
+  const [chain, key, ca] = await Promise.all([
+    readFile(certFile, 'utf8'),
+    readFile(keyFile, 'utf8'),
+    caFile === undefined ? readIfThere(join(dirname(certFile), 'ca.crt')) : readFile(caFile, 'utf8'),
+  ])
+  if (splitBundle(chain).length === 0) throw new Error(`${certFile} holds no certificate`)
+  const cert = joinBundle([chain, ca])
   createSecureContext({ cert, key })
   return { cert, key }
+}
+
+async function readIfThere(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
+    throw error
+  }
 }

@@ -146,7 +146,8 @@ export function writeFiles(dir: string) {
     storeKeyFile: join(dir, 'store.key'),
     tls: { certFile: join(dir, 'tls.crt'), keyFile: join(dir, 'tls.key') },
   }
-  writeFileSync(paths.tls.certFile, issueServingCertificate(ca, names, life) + ca.certificatePem)
+  writeFileSync(paths.tls.certFile, issueServingCertificate(ca, names, life))
+  writeFileSync(join(dir, 'ca.crt'), ca.certificatePem)
   writeFileSync(paths.tls.keyFile, privateKeyToPem(keys.privateKey))
   writeFileSync(paths.storeKeyFile, Buffer.alloc(32, 7).toString('base64'))
   return { ca, paths }

@@ -90,6 +90,11 @@ export const ControllerConfigSchema = Type.Object(
       {
         certFile: FilePath('PEM file with the certificate and its chain; watched.'),
         keyFile: FilePath('PEM file with the private key; watched.'),
+        caFile: Type.Optional(
+          FilePath(
+            'PEM file with the CA that issued it, sent along for Clients that pin it. `ca.crt` beside certFile, where there is one, when absent.',
+          ),
+        ),
       },
       { ...strict, description: 'Serving certificate.' },
     ),
