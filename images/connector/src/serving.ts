@@ -1,16 +1,16 @@
-import type { AcceptorTrust, ChannelEnd, Check, Clock, Log, ProxySettings, Supervisor } from '@sallyport/runtime'
+import type { ChannelEnd, Check, Clock, Log, ProxySettings, Supervisor } from '@sallyport/runtime'
 import type { AccessLogRecord, ToConnector } from '@sallyport/schema'
 import { TrustError } from '@sallyport/trust'
 import { AccessState } from './access/access-state.ts'
 import { ControllerLoss } from './access/controller-loss.ts'
 import { ControllerTime } from './access/controller-time.ts'
-import { certificateProblem } from './certificate.ts'
 import { ControllerLink } from './controller-link.ts'
 import type { AccessLog } from './log/access-log.ts'
 import type { ConnectorMetrics } from './metrics.ts'
 import { RelaySet } from './relay/relay-set.ts'
 import { SessionRegistry } from './session/session-registry.ts'
-import { type Enrolment, type Identity, saveEnrolment } from './state/identity.ts'
+import { Credential } from './state/credential.ts'
+import type { Enrolment, Identity } from './state/identity.ts'
 import { type SavedState, saveState } from './state/saved-state.ts'
 import type { TrustView } from './state/trust-view.ts'
 import type { Reach } from './target/reach.ts'
@@ -41,9 +41,9 @@ export class Serving {
   readonly sessions: SessionRegistry
   readonly relays: RelaySet
   readonly #options: ServingOptions
+  readonly #credential: Credential
   readonly #link: ControllerLink
   readonly #loss: ControllerLoss
-  #enrolment: Enrolment
   /** A Connector ACL that came before the trust that vouches for it. */
   #refusedAcl: string | undefined
   #writing: Promise<void> = Promise.resolve()
@@ -52,8 +52,8 @@ export class Serving {
   /** Begins to serve from what was saved, before the Controller is reached. */
   constructor(options: ServingOptions) {
     this.#options = options
-    this.#enrolment = options.enrolment
     const { identity, trust, saved, clock, log, proxy, metrics } = options
+    this.#credential = new Credential(options.stateDirectory, identity, options.enrolment, trust)
     this.time = new ControllerTime(clock, saved?.clockOffsetMs)
     trust.restore(saved?.trustUpdate, this.time.now())
     this.access = new AccessState(trust.access, saved?.access, this.time.now())
@@ -71,7 +71,7 @@ export class Serving {
       record: options.record,
       suspended: () => (this.#loss.expired ? 'controller_lost' : undefined),
       tenant: trust.current.tenant,
-      trust: this.#acceptorTrust(),
+      trust: this.#credential.acceptorTrust,
       onOpened: session => void this.#link.send({ type: 'sessions', complete: false, sessions: [session] }),
       onClosed: (session, reason) => void this.#link.send({ type: 'sessionClosed', session, reason }),
     })
@@ -134,7 +134,7 @@ export class Serving {
   /** The Secret has changed: its `trust.json` has been taken by the trust view. */
   trustReplaced(): void {
     this.access.setTrust(this.#options.trust.access)
-    this.sessions.setTrust(this.#acceptorTrust())
+    this.sessions.setTrust(this.#credential.acceptorTrust)
     this.#link.reconnect()
   }
 
@@ -240,20 +240,19 @@ export class Serving {
       return
     }
     this.access.setTrust(trust.access)
-    this.sessions.setTrust(this.#acceptorTrust())
+    this.sessions.setTrust(this.#credential.acceptorTrust)
     if (this.#refusedAcl !== undefined) this.#takeAcl(this.#refusedAcl)
   }
 
   #takeCertificate(certificate: string): void {
-    const { identity, trust, log, stateDirectory, supervisor } = this.#options
-    const problem = certificateProblem(certificate, identity, trust.current)
+    const { log, supervisor } = this.#options
+    const problem = this.#credential.renew(certificate)
     if (problem !== undefined) {
       log.error(`certificate refused: ${problem}`)
       return
     }
-    this.#enrolment = { ...this.#enrolment, certificate }
-    this.sessions.setTrust(this.#acceptorTrust())
-    supervisor.run('save certificate', saveEnrolment(stateDirectory, this.#enrolment))
+    this.sessions.setTrust(this.#credential.acceptorTrust)
+    supervisor.run('save certificate', this.#credential.save())
   }
 
   /** The state is complete: it is judged by, written to disk, and only then acknowledged. */
@@ -294,13 +293,5 @@ export class Serving {
     )
     this.#writing = write.catch(() => undefined)
     return write
-  }
-
-  #acceptorTrust(): AcceptorTrust {
-    const { identity, trust } = this.#options
-    return {
-      identity: { certificatePem: this.#enrolment.certificate, privateKeyPem: identity.keyPem },
-      tenantCaPem: trust.current.tenantCa,
-    }
   }
 }
