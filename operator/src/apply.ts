@@ -14,13 +14,13 @@ import {
 } from '@sallyport/trust'
 import type { DeclaredClient } from './controller/client.ts'
 import type { Mirror } from './controller/mirror.ts'
-import { type Secret, secretData, secretText } from './object.ts'
+import { type KubeObject, type Secret, secretData, secretText } from './object.ts'
 import { CA_SECRET } from './plan/authority.ts'
 import type { ServingPair } from './plan/certificate.ts'
 import { renewTokenAtMs, withToken } from './plan/connector.ts'
 import { relaySecretWith } from './plan/relay.ts'
 import type { RelaySecretWant, ServingNames, Step } from './plan/step.ts'
-import type { Provider } from './provider.ts'
+import { type Provider, ProviderError } from './provider.ts'
 
 const DAY = 86_400
 /** Life of the installation CA; its certificate is made anew, for the same key, at half of it. */
@@ -47,7 +47,7 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
       await client.delete(step.kind, step.uid)
       return mirror.deleted(step.uid)
     case 'apply':
-      return provider.apply(step.object)
+      return applyChild(step.object, deps)
     case 'create':
       return provider.create(step.object)
     case 'remove':
@@ -56,10 +56,10 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
       const { token, id, expiresAtMs } = await client.issueToken(step.uid)
       mirror.issued(step.uid, id, expiresAtMs)
       const renewAt = new Date(renewTokenAtMs(deps.now(), expiresAtMs)).toISOString()
-      return provider.apply(withToken(step.secret, token, id, renewAt))
+      return applyChild(withToken(step.secret, token, id, renewAt), deps)
     }
     case 'relaySecret':
-      return provider.apply(await relaySecret(step, deps))
+      return applyChild(await relaySecret(step, deps), deps)
     case 'acknowledgeKeys':
       await client.acknowledgeKeys(step.uid, step.keyIds)
       return mirror.acknowledged(step.uid, step.keyIds)
@@ -79,6 +79,17 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
       return provider.writeStatus(step.object, step.status)
     case 'event':
       return provider.event(step.object, step)
+  }
+}
+
+/** What the API server refuses is told at the object that the child belongs to. */
+async function applyChild(object: KubeObject, { provider, mirror }: ApplyDeps): Promise<void> {
+  const owner = object.metadata.ownerReferences?.[0]?.uid ?? ''
+  try {
+    await provider.apply(object)
+  } catch (error) {
+    if (error instanceof ProviderError && error.code === 'refused') mirror.refused(owner, error.message)
+    throw error
   }
 }
 
@@ -127,7 +138,8 @@ function issue(ca: CertificateAuthority, names: ServingNames, nowMs: number): Se
   const { publicKey, privateKey } = generateKeyPair()
   const life = { nowMs, lifeSeconds: SERVING_LIFE_SECONDS }
   return {
-    certificatePem: issueServingCertificate(ca, { publicKey, ...names }, life),
+    // With the CA, so that a Client finds there the key that its pin names.
+    certificatePem: joinBundle([issueServingCertificate(ca, { publicKey, ...names }, life), ca.certificatePem]),
     keyPem: privateKeyToPem(privateKey),
   }
 }

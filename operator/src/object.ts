@@ -115,6 +115,15 @@ export function ownerReference({ kind, metadata }: Declared): OwnerReference {
   return { apiVersion: API_VERSION, kind, name, uid, controller: true, blockOwnerDeletion: false }
 }
 
+/** Whether `live`, which has the name of `wanted`, is the operator's to write: made by it, and for the same owner. */
+export function isOurs(wanted: KubeObject, live: KubeObject): boolean {
+  if (live.metadata.labels?.[MANAGED_BY_LABEL] !== FIELD_MANAGER) return false
+  const [owners, liveOwners] = [wanted, live].map(({ metadata }) =>
+    (metadata.ownerReferences ?? []).map(({ uid }) => uid),
+  )
+  return owners!.length === 0 ? liveOwners!.length === 0 : owners!.some(uid => liveOwners!.includes(uid))
+}
+
 /** The condition of that type; undefined when it has not been written. */
 export function conditionOf(object: Declared, type: string): Condition | undefined {
   return object.status?.conditions?.find(condition => condition.type === type)

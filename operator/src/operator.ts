@@ -44,7 +44,11 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
   const parts: { reconciler?: Reconciler; mirror?: Mirror; client?: DeclaredClient } = {}
   let leads = false
   let closed = false
-  const onChange: ChangeListener = change => parts.reconciler?.objectChanged(change)
+  const onChange: ChangeListener = change => {
+    // Until there is someone to act, the world only takes note.
+    if (parts.reconciler === undefined) world.concerned(change)
+    else parts.reconciler.objectChanged(change)
+  }
   const provider = createProvider(config, { clock, log, onChange, onWrite })
   const watches = { name: 'watches', failing: () => provider.stale() }
   const health = await startHealthServer({
@@ -78,6 +82,7 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
       onLost(reason)
     })
     if (closed) return
+    await provider.start()
     const ca = () => caFile ?? world.installationCa ?? ''
     const options = { url: config.controller.url, ca, token: () => provider.token(), proxy: config.proxy }
     const client = new DeclaredClient(options, (method, kind) => onWrite(method, `row/${kind}`))
@@ -97,7 +102,6 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
       resyncSeconds: config.resyncSeconds,
     })
     leads = true
-    await provider.start()
     parts.reconciler.begin([])
   }
   const leading = lead()

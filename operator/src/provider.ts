@@ -15,7 +15,7 @@ export type Provider = {
   resync(): Promise<AnyKind[]>
   /** Why what is in the store may be out of date; undefined when it is not. */
   stale(): string | undefined
-  /** Server-side apply of exactly these fields. */
+  /** Server-side apply of exactly these fields. Throws `refused` where something of that name is not the operator's. */
   apply(object: KubeObject): Promise<void>
   /** Makes an object unless there is one of its name. */
   create(object: KubeObject): Promise<void>
@@ -45,4 +45,13 @@ export class ProviderError extends Error {
     super(message, options)
     this.code = code
   }
+}
+
+/** What stands under the name of `wanted` is someone else's. */
+export function notOurs({ kind, metadata }: KubeObject): ProviderError {
+  const name = `${kind} ${metadata.namespace}/${metadata.name}`
+  return new ProviderError(
+    'refused',
+    `${name} is there already and is not the operator's for this object: rename one of the two`,
+  )
 }

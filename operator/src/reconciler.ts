@@ -1,4 +1,4 @@
-import { type Clock, ControllerError, type Log, type Metrics } from '@sallyport/runtime'
+import { type Clock, ControllerError, type Counter, type Log, type Metrics } from '@sallyport/runtime'
 import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
 import { type ApplyDeps, applyStep } from './apply.ts'
@@ -39,6 +39,7 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps
   readonly #queue: Queue
   readonly #removals = new Map<string, { kind: DeclaredKind; uid: string }[]>()
+  readonly #resyncs: Counter
   #failed: AnyKind[] = []
   #hold: Hold | undefined
   #listed = false
@@ -48,6 +49,7 @@ export class Reconciler {
     this.#deps = deps
     const { clock, log, metrics } = deps
     const failures = metrics.counter('failures_total', 'Work on a key that failed and is tried again.', ['kind'])
+    this.#resyncs = metrics.counter('resyncs_total', 'Times that everything was listed and compared again.')
     metrics.gauge('queue_length', 'Keys that wait or are worked on.', [], () => this.#queue.length)
     metrics.gauge('removal_held', '1 while a removal of many rows waits for confirmation.', [], () =>
       this.#hold === undefined ? 0 : 1,
@@ -123,7 +125,15 @@ export class Reconciler {
     if (kind === 'all') return this.#all()
     if (!isKind(kind)) return undefined
     const plan = this.#deps.world.plan(kind, namespace, name, this.#deps.now())
-    return plan === undefined ? undefined : this.#apply(plan)
+    if (plan === undefined) return undefined
+    const againAtMs = await this.#apply(plan)
+    const { uid } = this.#deps.provider.store.get(kind, namespace, name)?.metadata ?? {}
+    // What was refused and is no longer wanted, or has gone through, is told no more.
+    if (uid !== undefined && this.#deps.mirror.refusal(uid) !== undefined) {
+      this.#deps.mirror.refused(uid, undefined)
+      this.#queue.add(key)
+    }
+    return againAtMs
   }
 
   async #apply({ steps, wakeAtMs }: Plan): Promise<number | undefined> {
@@ -189,6 +199,7 @@ export class Reconciler {
     const { provider, resyncSeconds, now } = this.#deps
     this.#failed = await provider.resync()
     this.#all()
+    this.#resyncs.inc()
     return now() + resyncSeconds * 1000
   }
 }

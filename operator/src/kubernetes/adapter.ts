@@ -16,7 +16,8 @@ const LIST_TIMEOUT_MS = 30_000
 /** How long a kind may go without list or watch before it counts as out of date. */
 const STALE_MS = 30_000
 
-const Operator = k8sOperator.default
+// A CommonJS module with a member `default`: Node gives the module, bundlers and test runners that member.
+const Operator = 'default' in k8sOperator ? k8sOperator.default : (k8sOperator as never)
 
 /** A whole list, and the version from which a watch goes on. */
 export type Listed = { items: KubeObject[]; resourceVersion: string }

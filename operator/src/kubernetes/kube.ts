@@ -84,6 +84,18 @@ export class Kube {
     return kind === 'Secret' || kind === 'Deployment' || kind === 'Service' ? SELECTOR : undefined
   }
 
+  /** The object as it is; undefined when there is none. */
+  async read({ apiVersion, kind, metadata: { name, namespace = '' } }: KubeObject): Promise<KubeObject | undefined> {
+    try {
+      return await this.#call('get', kind, () =>
+        this.#objects.read({ apiVersion, kind, metadata: { name, namespace } }),
+      )
+    } catch (error) {
+      if (error instanceof ProviderError && error.code === 'not_found') return undefined
+      throw error
+    }
+  }
+
   async apply(object: KubeObject): Promise<KubeObject> {
     return this.#write('apply', object.kind, () =>
       this.#objects.patch(typed(object), ...[undefined, undefined], FIELD_MANAGER, true, PatchStrategy.ServerSideApply),

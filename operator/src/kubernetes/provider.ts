@@ -3,8 +3,8 @@ import { KubeConfig } from '@kubernetes/client-node'
 import type { Clock, Log } from '@sallyport/runtime'
 import type { Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
-import { ALL_KINDS, type AnyKind, type Declared, type KubeObject, type Statuses } from '../object.ts'
-import type { ChangeListener, ObjectEvent, Provider } from '../provider.ts'
+import { ALL_KINDS, type AnyKind, type Declared, isOurs, type KubeObject, type Statuses } from '../object.ts'
+import { type ChangeListener, notOurs, type ObjectEvent, type Provider } from '../provider.ts'
 import { ObjectStore } from '../store.ts'
 import { InformerOperator, type Source } from './adapter.ts'
 import { Kube } from './kube.ts'
@@ -64,6 +64,7 @@ export class KubernetesProvider implements Provider {
   }
 
   async apply(object: KubeObject): Promise<void> {
+    await this.#requireOurs(object)
     this.#took(object, await this.#kube.apply(object))
   }
 
@@ -123,6 +124,14 @@ export class KubernetesProvider implements Provider {
     if (ALL_KINDS.includes(kind)) {
       this.store.put(kind, { ...JSON.parse(JSON.stringify(answer)), apiVersion: object.apiVersion, kind })
     }
+  }
+
+  async #requireOurs(object: KubeObject): Promise<void> {
+    const { kind, metadata } = object
+    const known = this.store.get(kind as AnyKind, metadata.namespace ?? '', metadata.name)
+    // What is not labelled as the operator's is not followed: it has to be asked for.
+    const live = known ?? (await this.#kube.read(object))
+    if (live !== undefined && !isOurs(object, live as unknown as KubeObject)) throw notOurs(object)
   }
 
   #namespacesOf(kind: AnyKind): (string | undefined)[] {

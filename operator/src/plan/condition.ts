@@ -52,7 +52,7 @@ export function programmed(object: Declared, digest: string, controller: Control
     return unless(isFalse('Programmed', 'ControllerUnavailable', 'the operator has no contact with the Controller'))
   }
   const refusal = controller.refusal(metadata.uid)
-  if (refusal !== undefined) return isFalse('Programmed', 'ControllerRefused', refusal.slice(0, MAX_MESSAGE))
+  if (refusal !== undefined) return isFalse('Programmed', 'Refused', refusal.slice(0, MAX_MESSAGE))
   const row = controller.row(metadata.uid)
   const state = row?.digest === digest ? row.programming : undefined
   switch (state) {

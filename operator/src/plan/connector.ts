@@ -36,8 +36,8 @@ export const TOKEN_RENEW_ANNOTATION = 'sallyport.dev/token-renew-at'
 /** Part of a token's life after which it is replaced. */
 const RENEW_AFTER = 0.75
 
-/** Name of a Connector's Secret and Deployment. */
-export const connectorChildName = (connector: string): string => `connector-${connector}`
+/** Name of a Connector's Secret and Deployment: its own. */
+export const connectorChildName = (connector: string): string => connector
 
 /** Plans a Connector: its slot, its Secret, its Deployment, its status. */
 export function planConnector(world: ConnectorWorld, context: Context): Plan {
@@ -164,7 +164,7 @@ function statusOf(connector: Declared<'Connector'>, { controller, nowMs }: Conte
     const refusal = controller.refusal(uid)
     const enrolled =
       refusal !== undefined
-        ? isFalse('Enrolled', 'ControllerRefused', refusal)
+        ? isFalse('Enrolled', 'Refused', refusal)
         : controller.known
           ? isFalse('Enrolled', 'Pending', `the slot of ${namespace}/${name} is being made`)
           : isFalse('Enrolled', 'ControllerUnavailable', 'the operator has no contact with the Controller')

@@ -90,7 +90,7 @@ function available(
   if (!controller.known)
     return isFalse('Available', 'ControllerUnavailable', 'the operator has no contact with the Controller')
   const refusal = controller.refusal(network.metadata.uid)
-  if (refusal !== undefined) return isFalse('Available', 'ControllerRefused', refusal)
+  if (refusal !== undefined) return isFalse('Available', 'Refused', refusal)
   return isFalse('Available', 'NoConnectorReady', `no Connector of ${name} is ready`)
 }
 

@@ -87,7 +87,7 @@ export function replicasOf(world: RelayWorld): Replica[] {
   })
 }
 
-const childOf = (relay: string, index: number) => `relay-${relay}-${index}`
+const childOf = (relay: string, index: number) => `${relay}-${index}`
 
 function addressOf({ relay, services, nodes }: RelayWorld, index: number): string | undefined {
   const { list, template, fromService } = relay.spec!.address
@@ -239,7 +239,6 @@ function surplusChildren({ relay, secrets, deployments, services }: RelayWorld, 
 }
 
 function statusOf(relay: Declared<'Relay'>, replicas: readonly Replica[], { controller, nowMs }: Context): Plan {
-  const { name, namespace } = relay.metadata
   const endpoints = replicas.flatMap(({ index, name, address }) =>
     address === undefined ? [] : [{ index, name, address }],
   )
@@ -249,7 +248,7 @@ function statusOf(relay: Declared<'Relay'>, replicas: readonly Replica[], { cont
   const all = `${ready} of ${replicas.length} replicas have a Connector`
   const progressing =
     ready < replicas.length ? isTrue('Progressing', 'Working', all) : isFalse('Progressing', 'Settled', all)
-  const available = availability(`${namespace}/${name}`, replicas, { ready, endpoints: endpoints.length }, controller)
+  const available = availability(relay, replicas, { ready, endpoints: endpoints.length }, controller)
   return planStatus(
     relay,
     [summary([accepted, available]), accepted, available, progressing],
@@ -259,17 +258,20 @@ function statusOf(relay: Declared<'Relay'>, replicas: readonly Replica[], { cont
 }
 
 function availability(
-  name: string,
+  relay: Declared<'Relay'>,
   replicas: readonly Replica[],
   { ready, endpoints }: { ready: number; endpoints: number },
   controller: Context['controller'],
 ): Verdict {
+  const name = `${relay.metadata.namespace}/${relay.metadata.name}`
   if (ready > 0) return isTrue('Available', 'RelaysReady', `a Connector is registered at ${name}`)
   if (!controller.known) {
     return isFalse('Available', 'ControllerUnavailable', 'the operator has no contact with the Controller')
   }
   if (endpoints === 0) return isFalse('Available', 'AddressPending', `the Services of ${name} have no address yet`)
-  const refusal = replicas.map(({ uid }) => controller.refusal(uid)).find(reason => reason !== undefined)
-  if (refusal !== undefined) return isFalse('Available', 'ControllerRefused', refusal)
+  const refusal = [relay.metadata.uid, ...replicas.map(({ uid }) => uid)]
+    .map(uid => controller.refusal(uid))
+    .find(reason => reason !== undefined)
+  if (refusal !== undefined) return isFalse('Available', 'Refused', refusal)
   return isFalse('Available', 'NoRegistration', `no Connector is registered at ${name}`)
 }

@@ -38,7 +38,7 @@ export function connectorDeployment(
 ): KubeObject {
   const wanted = network.spec?.connectors ?? {}
   const drainSeconds = wanted.drainSeconds ?? DEFAULT_DRAIN_SECONDS
-  const name = `connector-${connector.metadata.name}`
+  const { name } = connector.metadata
   const { connectorResolver } = settings
   return deployment({
     name,

@@ -72,8 +72,8 @@ export const REASONS = {
     meaning: 'The operator cannot reach the Controller.',
     action: "Look at the Controller's pods, and at the operator's log for the reason.",
   },
-  ControllerRefused: {
-    meaning: 'The Controller refused it; the message says why.',
+  Refused: {
+    meaning: 'The Controller or the API server refused what the operator wrote; the message says why.',
     action: 'Do what the message says.',
   },
   Enrolled: { meaning: 'A Connector has bound its key to this slot.', action: '' },

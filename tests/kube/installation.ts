@@ -1,0 +1,262 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Controller, configFrom, startController } from '@sallyport/controller'
+import { type Operator, readConfig, startOperator } from '@sallyport/operator'
+import { createMetrics, type Log, type Metrics, silentLog } from '@sallyport/runtime'
+import { API_VERSION, type ControllerConfigInput, KIND_TABLE, type Kind, type Specs } from '@sallyport/schema'
+import { freePorts, type Run, run } from '@sallyport/testkit'
+import { type Cluster, eventually } from './cluster.ts'
+
+const root = join(import.meta.dirname, '../..')
+/** Namespace of the operator, which it manages. */
+export const NAMESPACE = 'sallyport'
+const ACCOUNT = 'sallyport-operator'
+const USER = `system:serviceaccount:${NAMESPACE}:${ACCOUNT}`
+const TOKEN_SECONDS = 7200
+/** Entries of a Relay's Secret, and of a Connector's. */
+const RELAY_FILES = ['relay.json', 'tls.crt', 'tls.key']
+const CONNECTOR_FILES = ['token', 'trust.json']
+
+type Condition = { type: string; status: string; reason: string; message: string; observedGeneration: number }
+export type Live = {
+  metadata: {
+    name: string
+    namespace: string
+    uid: string
+    generation: number
+    resourceVersion: string
+    annotations?: Record<string, string>
+  }
+  spec: Record<string, unknown>
+  data?: Record<string, string>
+  status?: { conditions?: Condition[]; [field: string]: unknown }
+}
+
+/** Operator (with its own account's rights only) and Controller on loopback, over a real API server. */
+export class KubeInstallation {
+  readonly cluster: Cluster
+  readonly dir: string
+  readonly url: string
+  readonly #ports: number[]
+  readonly #processes = new Map<string, Run>()
+  readonly #log: Log
+  metrics: Metrics = createMetrics('operator')
+  operator: Operator | undefined
+  controller: Controller | undefined
+
+  private constructor(cluster: Cluster, ports: number[], log: Log) {
+    this.cluster = cluster
+    this.dir = mkdtempSync(join(tmpdir(), 'sallyport-kube-test-'))
+    this.#ports = ports
+    this.#log = log
+    this.url = `https://127.0.0.1:${ports[0]}`
+  }
+
+  /** Prepares namespace, account and rights; starts nothing. */
+  static async prepare(cluster: Cluster, log: Log = silentLog): Promise<KubeInstallation> {
+    const self = new KubeInstallation(cluster, await freePorts(2), log)
+    const exists = await cluster.kubectl(['get', 'namespace', NAMESPACE])
+    if (exists.code !== 0) await cluster.kube(['create', 'namespace', NAMESPACE])
+    await cluster.kube(['apply', '-f', join(root, 'operator/deploy/rbac.yaml')])
+    await self.#writeAccount()
+    return self
+  }
+
+  async start(controller: Partial<ControllerConfigInput> = {}): Promise<void> {
+    await this.startOperator()
+    await this.startController(controller)
+  }
+
+  async startOperator(flags: Record<string, string> = {}): Promise<Operator> {
+    this.metrics = createMetrics('operator')
+    this.operator = await startOperator(readConfig(this.#flags(flags), {}), { log: this.#log, metrics: this.metrics })
+    return this.operator
+  }
+
+  /** The operator as a process of its own: it can be killed. */
+  spawnOperator(flags: Record<string, string> = {}): Run {
+    return this.#run('operator', [join(root, 'operator/src/main.ts'), ...this.#flags(flags)], {})
+  }
+
+  async stopOperator(): Promise<void> {
+    await this.operator?.close()
+    this.operator = undefined
+  }
+
+  async startController(config: Partial<ControllerConfigInput> = {}): Promise<void> {
+    const [storeKey, tls] = ['sallyport-store-key', 'sallyport-controller-tls'].map(name => join(this.dir, name))
+    await this.mount('sallyport-store-key', ['key'], storeKey!)
+    await this.mount('sallyport-controller-tls', ['tls.crt', 'tls.key'], tls!)
+    const jwks = JSON.parse(await this.cluster.kube(['get', '--raw', '/openid/v1/jwks']))
+    const discovery = JSON.parse(await this.cluster.kube(['get', '--raw', '/.well-known/openid-configuration']))
+    this.controller = await startController(
+      configFrom({
+        url: this.url,
+        listen: `127.0.0.1:${this.#ports[0]}`,
+        metricsListen: '127.0.0.1:0',
+        database: { path: join(this.dir, 'controller.sqlite') },
+        storeKeyFile: join(storeKey!, 'key'),
+        tls: { certFile: join(tls!, 'tls.crt'), keyFile: join(tls!, 'tls.key') },
+        tenants: [
+          {
+            name: 'default',
+            operators: [{ issuer: discovery.issuer, jwks: { keys: jwks.keys }, subject: USER, source: 'kube' }],
+          },
+        ],
+        ...config,
+      }),
+      { log: this.#log },
+    )
+  }
+
+  /** Starts a Relay's replica from its Secret, on the port at which it is dialled. */
+  async startRelay(name: string, address: string): Promise<Run> {
+    const directory = join(this.dir, 'relay', name)
+    await this.mount(name, RELAY_FILES, directory)
+    const environment = {
+      SALLYPORT_RELAY_DIR: directory,
+      SALLYPORT_LISTEN: address,
+      SALLYPORT_METRICS_LISTEN: '127.0.0.1:0',
+    }
+    return this.#run(name, [join(root, 'images/relay/src/main.ts')], environment)
+  }
+
+  /** Starts a Connector from its Secret as it is now; with another `state` it is one that has never run. */
+  async startConnector(name: string, state = 'state', environment: Record<string, string> = {}): Promise<Run> {
+    const directory = join(this.dir, 'connector', name)
+    await this.mount(name, CONNECTOR_FILES, directory)
+    return this.#run(`${name}-${state}`, [join(root, 'images/connector/src/main.ts')], {
+      SALLYPORT_CONNECTOR_DIR: directory,
+      SALLYPORT_STATE_DIR: join(this.dir, state, name),
+      SALLYPORT_METRICS_LISTEN: '127.0.0.1:0',
+      ...environment,
+    })
+  }
+
+  /** Writes the entries of a Secret into a directory, as a mount has them; waits until it has them all. */
+  async mount(name: string, files: string[], directory: string): Promise<void> {
+    const data = await eventually(`Secret ${name} with ${files.join(', ')}`, async () => {
+      const found = (await this.find('Secret', name))?.data ?? {}
+      return files.every(file => found[file] !== undefined) ? found : undefined
+    })
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    for (const file of files) writeFileSync(join(directory, file), Buffer.from(data[file]!, 'base64'), { mode: 0o600 })
+  }
+
+  async apply(...objects: object[]): Promise<void> {
+    await this.cluster.kube(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
+  }
+
+  async find(kind: string, name: string, namespace = NAMESPACE): Promise<Live | undefined> {
+    const { code, stdout } = await this.cluster.kubectl(['get', resource(kind), name, '-n', namespace, '-o', 'json'])
+    return code === 0 ? JSON.parse(stdout) : undefined
+  }
+
+  async list(kind: string): Promise<Live[]> {
+    return JSON.parse(await this.cluster.kube(['get', resource(kind), '-n', NAMESPACE, '-o', 'json'])).items
+  }
+
+  /** Waits until a condition is as wanted for the present generation; gives the condition. */
+  async condition(
+    kind: Kind,
+    name: string,
+    {
+      type,
+      status,
+      reason,
+      namespace = NAMESPACE,
+    }: { type: string; status: string; reason?: string; namespace?: string },
+  ): Promise<Condition> {
+    let seen: unknown
+    return eventually(`${type}=${status}${reason === undefined ? '' : `/${reason}`} at ${kind} ${name}`, async () => {
+      const live = await this.find(kind, name, namespace)
+      seen = live?.status?.conditions
+      const found = live?.status?.conditions?.find(condition => condition.type === type)
+      const fits =
+        found?.status === status &&
+        (reason === undefined || found.reason === reason) &&
+        found.observedGeneration === live?.metadata.generation
+      return fits ? found : undefined
+    }).catch(cause => {
+      throw new Error(`${cause.message}; it has ${JSON.stringify(seen)}`)
+    })
+  }
+
+  /** Writes by the operator's account to the API server, leases left out. */
+  operatorWrites(): string[] {
+    return this.cluster
+      .writes()
+      .filter(({ user, uri }) => user === USER && !uri.includes('/leases'))
+      .map(({ verb, uri }) => `${verb} ${uri.split('?')[0]}`)
+  }
+
+  /** Writes of the operator to the Controller. */
+  async rowWrites(): Promise<number> {
+    const metric = await this.metrics.registry.getSingleMetric('sallyport_operator_writes_total')?.get()
+    return (metric?.values ?? [])
+      .filter(({ labels }) => String(labels.kind).startsWith('row/'))
+      .reduce((sum, { value }) => sum + value, 0)
+  }
+
+  /** Resolves when nothing is left to do, and has not been for a moment. */
+  async settled(): Promise<void> {
+    let last = ''
+    let since = 0
+    await eventually('the operator at rest', async () => {
+      const now = `${this.operatorWrites().length} ${await this.rowWrites()}`
+      if (now !== last || !this.operator?.isIdle) since = performance.now()
+      last = now
+      return performance.now() - since > 700 ? true : undefined
+    })
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#processes.values()].map(process => process.stop('SIGKILL')))
+    await this.stopOperator()
+    await this.controller?.close()
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+
+  #run(name: string, args: string[], env: Record<string, string>): Run {
+    const process = run({ name, args, env })
+    this.#processes.set(`${name} ${process.pid}`, process)
+    return process
+  }
+
+  #flags(flags: Record<string, string>): string[] {
+    const all = {
+      kubeconfig: join(this.dir, 'kubeconfig'),
+      'token-file': join(this.dir, 'token'),
+      'controller-url': this.url,
+      namespace: NAMESPACE,
+      'metrics-listen': '127.0.0.1:0',
+      'leader-election': 'false',
+      ...flags,
+    }
+    return Object.entries(all).map(([name, value]) => `--${name}=${value}`)
+  }
+
+  /** The account's own kubeconfig and its token for the Controller, as a pod would have them projected. */
+  async #writeAccount(): Promise<void> {
+    const token = (...more: string[]) =>
+      this.cluster.kube(['create', 'token', ACCOUNT, '-n', NAMESPACE, `--duration=${TOKEN_SECONDS}s`, ...more])
+    const admin = JSON.parse(
+      await this.cluster.kube(['config', 'view', '--raw', '-o', 'json', '--kubeconfig', this.cluster.kubeconfig]),
+    )
+    const kubeconfig = { ...admin, users: [{ name: 'admin', user: { token: (await token()).trim() } }] }
+    kubeconfig.contexts = [{ name: 'sallyport', context: { cluster: 'sallyport', user: 'admin' } }]
+    writeFileSync(join(this.dir, 'kubeconfig'), JSON.stringify(kubeconfig), { mode: 0o600 })
+    writeFileSync(join(this.dir, 'token'), await token(`--audience=${this.url}`), { mode: 0o600 })
+  }
+}
+
+/** An object of one of our kinds in the operator's namespace. */
+export function object<K extends Kind>(kind: K, name: string, spec: Specs[K], namespace = NAMESPACE): object {
+  return { apiVersion: API_VERSION, kind, metadata: { name, namespace }, spec }
+}
+
+/** `Resource` as kubectl takes it without doubt. */
+function resource(kind: string): string {
+  return kind in KIND_TABLE ? `${KIND_TABLE[kind as Kind].plural}.sallyport.dev` : kind.toLowerCase()
+}
