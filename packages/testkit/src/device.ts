@@ -64,9 +64,26 @@ export class Device {
       )
   }
 
+  /** `sallyport proxy` on ports of its own choice; each port speaks SOCKS5 and HTTP. */
+  async proxies(args: string[] = []): Promise<{ socks: number; http: number; verb: Run }> {
+    const verb = this.start(['proxy', '--listen', '127.0.0.1:0', '127.0.0.1:0', '--json', ...args])
+    const [socks, http] = portsOf(await verb.line(/"capturing"/))
+    return { socks: socks!, http: http!, verb }
+  }
+
+  /** `sallyport forward` of a port of its own choice to host:port. */
+  async forward(host: string, port: number): Promise<number> {
+    return portsOf(await this.start(['forward', `0:${host}:${port}`, '--json']).line(/"capturing"/))[0]!
+  }
+
   /** Ends the daemon and every command that still runs. */
   async close(): Promise<void> {
     await Promise.all([...this.#running].map(one => one.stop()))
     await this.run(['daemon', 'stop'])
   }
+}
+
+function portsOf(line: string): number[] {
+  const { capturing } = JSON.parse(line) as { capturing: { listen: string[] } }
+  return capturing.listen.map(address => Number(address.slice(address.lastIndexOf(':') + 1)))
 }

@@ -1,6 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+
+/** Compiled modules are kept there, so that a process starts in half of the time. */
+const COMPILE_CACHE = join(import.meta.dirname, '../../../node_modules/.cache/compile')
 
 /** Longest time that an ended process may take to close its pipes. */
 const STOP_TIMEOUT_MS = 10_000
@@ -42,7 +46,7 @@ export function run({
   const child = spawn(command, args, {
     stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     cwd,
-    env: { ...process.env, ...env },
+    env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env, ...env },
   })
   const lines: string[] = []
   const waiting = new Set<(line: string | undefined) => void>()

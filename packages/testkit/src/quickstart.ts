@@ -54,7 +54,8 @@ export function readManifests(dir: string): Manifest[] {
 }
 
 /** File name of an object in a directory that the file provider reads. */
-export const manifestFile = ({ kind, metadata }: Manifest): string => `${kind.toLowerCase()}-${metadata.name}.yaml`
+export const manifestFile = ({ kind, metadata }: Pick<Manifest, 'kind' | 'metadata'>): string =>
+  `${kind.toLowerCase()}-${metadata.name}.yaml`
 
 export function writeManifest(dir: string, object: Manifest): void {
   mkdirSync(dir, { recursive: true })
