@@ -33,7 +33,8 @@ export function createLog(name: string, level: LogLevel | 'silent' = 'info', des
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: REDACTED_NAMES.flatMap(path => [path, `*.${path}`, `*.*.${path}`]), censor: '[redacted]' },
   }
-  return destination === undefined ? pino(options) : pino(options, destination)
+  // Written at once and in order: what a process says last is what one needs when it has died.
+  return pino(options, destination ?? pino.destination({ dest: 1, sync: true }))
 }
 
 /** A log that writes nothing; for tests. */
