@@ -88,6 +88,26 @@ describe('a capability', () => {
   })
 })
 
+describe('a handshake', () => {
+  it('that the Client does not go on with is cut after 5 s, one that has gone on is not', async () => {
+    const clock = new FakeClock(systemClock.now())
+    const { relay, connector } = await lab({}, clock)
+    const tunnel = await dialThrough(relay, connector)
+    const silent = await silentClient(relay, relay.capability(connector))
+    await eventually('both answers', async () => (await relay.metric('tunnels')) === 2)
+    const word = new Promise(resolve => tunnel.once('data', resolve))
+    tunnel.write('hello')
+    expect(String(await word)).toBe('hello')
+    clock.advance(4_999)
+    expect(await relay.metric('tunnels')).toBe(2)
+    silent.resume()
+    clock.advance(1)
+    await eventually('the end of the silent one', () => silent.destroyed)
+    expect(await relay.metric('tunnels')).toBe(1)
+    expect(tunnel.destroyed).toBe(false)
+  })
+})
+
 describe('a ClientHello', () => {
   it('in one-byte pieces is read like any other', async () => {
     const { relay, connector } = await lab({}, systemClock, { onTaken: answerRaw })
@@ -142,7 +162,7 @@ describe('a ClientHello', () => {
 
 describe('a stranger', () => {
   it('beyond the limit takes the place of the one that has waited longest', async () => {
-    const { relay, connector } = await lab({ maxStrangersPerAddress: 3 })
+    const { relay, connector } = await lab({ maxStrangersPerAddress: 3 }, new FakeClock(systemClock.now()))
     const strangers: Socket[] = []
     for (let index = 0; index < 4; index++) {
       strangers.push(await relay.dial())
