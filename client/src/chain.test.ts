@@ -1,8 +1,12 @@
 import { createServer, type Socket } from 'node:net'
+import { RELAY_CONNECT_TIMEOUT_MS } from '@sallyport/runtime'
 import { byConnect, bySocks, eventually, freePorts, httpGet, sha256OfFile, startWebService } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Chain, startChain, startSilentService } from './chain-lab.ts'
 import { type CommandLine, closeLab, closers, commandLine, exchange, logInAs } from './client-lab.ts'
+
+/** Less than the time after which a Relay that does not answer is given up: tells a retry from a time-out, also on a busy machine. */
+const SHORTEST_TIMEOUT_MS = RELAY_CONNECT_TIMEOUT_MS / 1.5
 
 let chain: Chain
 let line: CommandLine
@@ -151,13 +155,13 @@ describe('through Relay and Connector', () => {
     expect(await get('web.internal', web.port)).toContain('hello')
   })
 
-  it('a killed Relay, and a killed Connector, cost the next request less than a second', async () => {
+  it('a killed Relay, and a killed Connector, cost the next request a retry, not a time-out', async () => {
     for (const parts of [[...chain.relays.values()], chain.connectors]) {
       for (const part of parts) {
         await part.stop()
         const begun = performance.now()
         expect(await get('web.internal', web.port)).toContain('hello')
-        expect(performance.now() - begun).toBeLessThan(1000)
+        expect(performance.now() - begun).toBeLessThan(SHORTEST_TIMEOUT_MS)
         await part.start()
         await eventually('all ways again', isWhole)
       }

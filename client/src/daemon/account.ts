@@ -5,29 +5,27 @@ import {
   ControlChannel,
   type ControllerClient,
   channelUrl,
-  createControllerClient,
   type Log,
   messageParser,
   type ProxySettings,
 } from '@sallyport/runtime'
-import { type DeviceId, type FromClient, parser, ToClient, WhyAnswer } from '@sallyport/schema'
+import { type DeviceId, type FromClient, ToClient } from '@sallyport/schema'
 import { deviceIdOf, type KeyPair, randomId, thumbprintOf } from '@sallyport/trust'
-import type { GrantedResource } from '../access/access-map.ts'
-import { Knowledge, type NetworkView } from '../access/knowledge.ts'
+import { Knowledge } from '../access/knowledge.ts'
+import { type Routed, routeTo } from '../access/route.ts'
 import { ClientError } from '../error.ts'
 import type { Profile, ProfileStore } from '../login/profile.ts'
 import { type TokenAnswer, TokenKeeper } from '../login/token-keeper.ts'
 import type { Dial } from '../session/live-session.ts'
 import { SessionPool } from '../session/pool.ts'
 import { VERSION } from '../version.ts'
+import { AccountRest, restOf } from './account-rest.ts'
 import { Bell } from './bell.ts'
-import { restFailure } from './rest-failure.ts'
 
 /** Shortest time between two requests for fresh tokens. */
 const REFRESH_EVERY_MS = 5_000
 
 const incoming = messageParser(ToClient)
-const whyAnswer = parser(WhyAnswer)
 
 export type AccountOptions = {
   profile: Profile
@@ -45,16 +43,13 @@ export type AccountOptions = {
 
 export type AccountState = { kind: 'connecting' | 'connected' | 'loginRequired'; detail?: string }
 
-/** A destination that is a Resource of ours, and may be reached. */
-export type Routed = { resource: GrantedResource; network: NetworkView }
-
 /** One login: its tokens, its control channel, what the Controller has said, and the sessions that came of it. */
 export class Account {
   readonly knowledge: Knowledge
   readonly keeper: TokenKeeper
   readonly pool: SessionPool
+  readonly rest: AccountRest
   readonly #options: AccountOptions
-  readonly #rest: ControllerClient
   readonly #loginRest: ControllerClient
   readonly #device: DeviceId
   readonly #bell = new Bell()
@@ -71,7 +66,7 @@ export class Account {
     this.knowledge = new Knowledge({ device: this.#device, jkt: thumbprintOf(keys.publicKey) })
     this.#loginRest = restOf(options, new URL(profile.url).origin)
     this.keeper = new TokenKeeper({ profile, store, keys, rest: this.#loginRest, clock, now: this.now })
-    this.#rest = restOf(options, profile.controllerUrl, (method, url) => this.keeper.headers(method, url))
+    this.rest = new AccountRest(options, this.keeper)
     this.pool = new SessionPool({
       dial: options.dialWith(this.knowledge),
       clock,
@@ -143,57 +138,16 @@ export class Account {
     while (!this.#synced && this.#state.kind === 'connected') await this.#bell.next(signal)
   }
 
-  /** Where a destination goes. Throws ClientError with the first check that refuses. */
+  /** Where a destination goes; undefined when it is no Resource. Throws ClientError with the first check that refuses. */
   route(host: string, port: number): Routed | undefined {
-    const now = this.now()
-    const route = this.knowledge.access.routes.route(host, port, 'tcp', now)
-    if (route.kind === 'notOurs') {
-      const ended = this.knowledge.endedResource(host)
-      if (ended === undefined) return undefined
-      throw new ClientError('expired', `access to "${ended.name}" has ended`)
-    }
-    const { resource } = route
-    if (route.kind === 'denied' && route.reason === 'port_not_granted') {
-      throw new ClientError('port_not_granted', `"${resource.name}" is granted, but not TCP port ${port} of it`)
-    }
-    if (route.kind === 'denied') throw new ClientError('expired', `access to "${resource.name}" has ended`)
-    if (now >= resource.aclEndMs) {
-      const why = this.#state.kind === 'connected' ? '' : `: ${this.#state.detail ?? 'the Controller is not reached'}`
-      throw new ClientError(
-        'expired',
-        `the access list that grants "${resource.name}" has ended and was not renewed${why}`,
-        {
-          hint: 'It is renewed as soon as the Controller is reached again.',
-        },
-      )
-    }
-    const network = this.knowledge.networks.get(resource.network)
-    if (network === undefined) throw new ClientError('not_granted', `the network of "${resource.name}" is gone`)
-    return { resource, network }
+    const { kind, detail } = this.#state
+    const whyNotRenewed = kind === 'connected' ? '' : `: ${detail ?? 'the Controller is not reached'}`
+    return routeTo(this.knowledge, { host, port }, this.now(), whyNotRenewed)
   }
 
   /** Opens a stream to a destination that was routed. Throws ClientError. */
   open({ resource, network }: Routed, host: string, port: number, signal: AbortSignal): Promise<Duplex> {
     return this.pool.open(network, { resource: resource.uid, host, port, protocol: 'tcp' }, signal)
-  }
-
-  /** Asks the Controller about a destination outside of the map. Throws ClientError when it does not answer. */
-  async ask(host: string, port: number): Promise<WhyAnswer> {
-    const query = new URLSearchParams({ host, port: String(port), protocol: 'tcp' })
-    return this.request('GET', `/v1/why?${query}`, whyAnswer)
-  }
-
-  /** A request to the Controller's REST API. Throws ClientError. */
-  async request<T>(
-    method: 'GET' | 'POST',
-    path: string,
-    answer: { check(value: unknown): value is T; problems(value: unknown): { field: string; message: string }[] },
-  ): Promise<T> {
-    try {
-      return await this.#rest.request({ method, path, answer })
-    } catch (error) {
-      throw restFailure(error)
-    }
   }
 
   /** Ends the login at the Controller, and all that came of it here. */
@@ -207,7 +161,7 @@ export class Account {
   async close(): Promise<void> {
     this.pool.close()
     await this.#channel?.close('bye')
-    this.#rest.close()
+    this.rest.close()
     this.#loginRest.close()
   }
 
@@ -288,18 +242,4 @@ export class Account {
     this.#refreshedAtMs = now
     this.#channel?.reconnect()
   }
-}
-
-function restOf(
-  { profile, proxy, clock }: AccountOptions,
-  url: string,
-  headers?: (method: string, url: string) => Promise<Record<string, string>>,
-): ControllerClient {
-  return createControllerClient({
-    url,
-    proxy,
-    clock,
-    ...(profile.ca === undefined ? {} : { ca: () => profile.ca ?? '' }),
-    ...(headers === undefined ? {} : { headers }),
-  })
 }

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { type Clock, type Log, RuntimeError, requireHostPort, systemClock, type Timer } from '@sallyport/runtime'
+import { type Clock, type Log, requireHostPort, systemClock, type Timer } from '@sallyport/runtime'
 import type { CaptureRequest, ClientStatus, LocalResource, WhyReport } from '@sallyport/schema'
 import type { KeyPair } from '@sallyport/trust'
 import type { Capture } from '../capture/capture.ts'
@@ -15,6 +15,7 @@ import { tunnelDial } from '../session/tunnel-dial.ts'
 import { explain } from '../why/why.ts'
 import { Account } from './account.ts'
 import { describeResources, describeStatus, warningsOf } from './describe.ts'
+import { limited } from './limited.ts'
 import { type LocalServer, serveLocal } from './local-server.ts'
 import { type Lock, takeLock } from './lock.ts'
 
@@ -109,7 +110,7 @@ export class Daemon {
 
   async why(host: string, port: number, signal: AbortSignal): Promise<WhyReport> {
     await this.#ready(signal)
-    const limit = this.#limited(signal)
+    const limit = limited(this.#clock, signal, this.config.openTimeoutMs)
     try {
       return await explain(this.#account, host, port, limit.signal)
     } finally {
@@ -119,7 +120,7 @@ export class Daemon {
 
   /** Opens a way to a destination: over a session, or past it where `direct` and it is no Resource. Throws ClientError. */
   async open(host: string, port: number, signal: AbortSignal, direct = false): Promise<Duplex> {
-    const limit = this.#limited(signal)
+    const limit = limited(this.#clock, signal, this.config.openTimeoutMs)
     try {
       if (direct && this.#account?.knowledge.access.routes.resourceFor(host) === undefined) {
         return await dialDirect(host, port, limit.signal)
@@ -159,7 +160,7 @@ export class Daemon {
   /** A request of an admin to the Controller. */
   async admin(method: 'GET' | 'POST', path: string, signal: AbortSignal): Promise<unknown> {
     const account = await this.#loggedIn(signal)
-    return account.request(method, path, { check: (_value): _value is unknown => true, problems: () => [] })
+    return account.rest.request(method, path, { check: (_value): _value is unknown => true, problems: () => [] })
   }
 
   close(): Promise<void> {
@@ -216,7 +217,7 @@ export class Daemon {
   /** Waits a moment for the Controller; what is known does without it. */
   async #ready(signal: AbortSignal): Promise<void> {
     if (this.#account === undefined) return
-    const limit = this.#limited(signal, READY_TIMEOUT_MS)
+    const limit = limited(this.#clock, signal, READY_TIMEOUT_MS)
     try {
       await this.#account.ready(limit.signal)
     } catch (error) {
@@ -234,26 +235,6 @@ export class Daemon {
       throw new ClientError('login_required', account.state.detail ?? 'the login is over')
     }
     return account
-  }
-
-  #limited(signal: AbortSignal, timeoutMs = this.config.openTimeoutMs) {
-    const abort = new AbortController()
-    let expired = false
-    const onAbort = () => abort.abort(signal.reason)
-    const timer = this.#clock.timer(timeoutMs, () => {
-      expired = true
-      abort.abort(new RuntimeError('timeout', `nothing within ${timeoutMs} ms`))
-    })
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    return {
-      signal: abort.signal,
-      timedOut: () => expired,
-      done: () => {
-        timer.cancel()
-        signal.removeEventListener('abort', onAbort)
-      },
-    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { formatHostPort } from '@sallyport/runtime'
 import type { WhyReport, WhyStep } from '@sallyport/schema'
-import type { Account, Routed } from '../daemon/account.ts'
+import type { Routed } from '../access/route.ts'
+import type { Account } from '../daemon/account.ts'
 import { ClientError, type ClientErrorCode } from '../error.ts'
 import { pathSteps, reportOf } from './judge.ts'
 
@@ -53,7 +54,7 @@ async function askController(
   report: (code: ClientErrorCode) => WhyReport,
 ): Promise<WhyReport> {
   try {
-    const { reason, message } = await account.ask(host, port)
+    const { reason, message } = await account.rest.why(host, port)
     if (reason === 'not_granted') step('name', true, `${host} is the name of a Resource`)
     step(reason === 'not_granted' ? 'granted' : 'name', false, message)
     return report(reason)
