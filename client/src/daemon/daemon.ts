@@ -55,7 +55,6 @@ export class Daemon {
   /** Takes up the login that was kept and listens for verbs. Throws ClientError `daemon_failed` when there is a daemon already. */
   async start(): Promise<void> {
     const { home } = this.config
-    prepareHome(home)
     checkHome(home)
     const lock = takeLock(home)
     if ('heldBy' in lock) throw new ClientError('daemon_failed', `a daemon runs already (pid ${lock.heldBy})`)
@@ -238,8 +237,9 @@ export class Daemon {
   }
 }
 
-/** Starts a daemon in this process. Throws ClientError. */
+/** Starts a daemon in this process, in a state directory that is made where there is none. Throws ClientError. */
 export async function startDaemon(config: DaemonConfig, deps: DaemonDeps): Promise<Daemon> {
+  prepareHome(config.home)
   const daemon = new Daemon(config, deps)
   await daemon.start()
   return daemon

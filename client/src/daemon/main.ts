@@ -1,17 +1,24 @@
-import { ConfigError, createLog } from '@sallyport/runtime'
-import { readDaemonConfig } from '../config.ts'
+import { ConfigError, createLog, type Log } from '@sallyport/runtime'
+import { type DaemonConfig, readDaemonConfig } from '../config.ts'
 import { ClientError } from '../error.ts'
-import { startDaemon } from './daemon.ts'
+import { Daemon, startDaemon } from './daemon.ts'
 
 /** Runs a daemon in this process until it is told to stop. `home` is the state directory of who has started it. Throws ClientError. */
 export async function runDaemon(home: string | undefined): Promise<number> {
   const config = configOf(home)
   const log = createLog('sallyport', config.logLevel)
-  const daemon = await startDaemon(config, { log })
+  const daemon = home === undefined ? await startDaemon(config, { log }) : await startFor(config, log)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void daemon.close())
   process.on('SIGHUP', () => undefined) // The terminal of the verb that has started it may close.
   await daemon.ended
   return 0
+}
+
+/** Starts for a verb, which has made the state directory: where it is gone, the verb and its person are as well. */
+async function startFor(config: DaemonConfig, log: Log): Promise<Daemon> {
+  const daemon = new Daemon(config, { log })
+  await daemon.start()
+  return daemon
 }
 
 function configOf(home: string | undefined) {
