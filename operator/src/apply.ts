@@ -53,6 +53,8 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
     case 'remove':
       return provider.remove(step.object)
     case 'issueToken': {
+      // A token that cannot be written would be in vain, time and again.
+      await guarded(step.secret, deps, () => provider.requireOurs(step.secret))
       const { token, id, expiresAtMs } = await client.issueToken(step.uid)
       mirror.issued(step.uid, id, expiresAtMs)
       const renewAt = new Date(renewTokenAtMs(deps.now(), expiresAtMs)).toISOString()
@@ -82,11 +84,15 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
   }
 }
 
+function applyChild(object: KubeObject, deps: ApplyDeps): Promise<void> {
+  return guarded(object, deps, () => deps.provider.apply(object))
+}
+
 /** What the API server refuses is told at the object that the child belongs to. */
-async function applyChild(object: KubeObject, { provider, mirror }: ApplyDeps): Promise<void> {
+async function guarded(object: KubeObject, { mirror }: ApplyDeps, write: () => Promise<void>): Promise<void> {
   const owner = object.metadata.ownerReferences?.[0]?.uid ?? ''
   try {
-    await provider.apply(object)
+    await write()
   } catch (error) {
     if (error instanceof ProviderError && error.code === 'refused') mirror.refused(owner, error.message)
     throw error
@@ -138,8 +144,7 @@ function issue(ca: CertificateAuthority, names: ServingNames, nowMs: number): Se
   const { publicKey, privateKey } = generateKeyPair()
   const life = { nowMs, lifeSeconds: SERVING_LIFE_SECONDS }
   return {
-    // With the CA, so that a Client finds there the key that its pin names.
-    certificatePem: joinBundle([issueServingCertificate(ca, { publicKey, ...names }, life), ca.certificatePem]),
+    certificatePem: issueServingCertificate(ca, { publicKey, ...names }, life),
     keyPem: privateKeyToPem(privateKey),
   }
 }

@@ -17,6 +17,8 @@ export type Provider = {
   stale(): string | undefined
   /** Server-side apply of exactly these fields. Throws `refused` where something of that name is not the operator's. */
   apply(object: KubeObject): Promise<void>
+  /** Throws `refused` where {@link apply} would for that reason. */
+  requireOurs(object: KubeObject): Promise<void>
   /** Makes an object unless there is one of its name. */
   create(object: KubeObject): Promise<void>
   remove(object: KubeObject): Promise<void>

@@ -1,4 +1,4 @@
-import { type Clock, ControllerError, type Counter, type Log, type Metrics } from '@sallyport/runtime'
+import { type Clock, ControllerError, type Counter, type Log, type Metrics, RuntimeError } from '@sallyport/runtime'
 import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
 import { type ApplyDeps, applyStep } from './apply.ts'
@@ -6,7 +6,7 @@ import type { Mirror, MirrorChange } from './controller/mirror.ts'
 import type { AnyKind } from './object.ts'
 import { type Hold, planRemoval } from './plan/removal.ts'
 import type { Plan, Step } from './plan/step.ts'
-import type { Provider } from './provider.ts'
+import { type Provider, ProviderError } from './provider.ts'
 import { Queue } from './queue.ts'
 import type { Change } from './store.ts'
 import type { World } from './world.ts'
@@ -60,8 +60,10 @@ export class Reconciler {
       work: key => this.#work(key),
       onError: (key, error) => {
         failures.inc({ kind: key.split('/')[0]! })
-        const level = error instanceof ControllerError && error.status < 500 ? 'warn' : 'error'
-        log[level]({ err: error, key }, 'work failed; it is tried again')
+        // What others said or did not say needs no stack.
+        const isOutside = [ControllerError, RuntimeError, ProviderError].some(kind => error instanceof kind)
+        if (isOutside) log.warn({ key, reason: String(error) }, 'work failed; it is tried again')
+        else log.error({ key, err: error }, 'work failed; it is tried again')
       },
     })
   }

@@ -26,6 +26,7 @@ export type Live = {
     uid: string
     generation: number
     resourceVersion: string
+    creationTimestamp: string
     annotations?: Record<string, string>
   }
   spec: Record<string, unknown>
@@ -87,7 +88,7 @@ export class KubeInstallation {
   async startController(config: Partial<ControllerConfigInput> = {}): Promise<void> {
     const [storeKey, tls] = ['sallyport-store-key', 'sallyport-controller-tls'].map(name => join(this.dir, name))
     await this.mount('sallyport-store-key', ['key'], storeKey!)
-    await this.mount('sallyport-controller-tls', ['tls.crt', 'tls.key'], tls!)
+    await this.mount('sallyport-controller-tls', ['tls.crt', 'tls.key', 'ca.crt'], tls!)
     const jwks = JSON.parse(await this.cluster.kube(['get', '--raw', '/openid/v1/jwks']))
     const discovery = JSON.parse(await this.cluster.kube(['get', '--raw', '/.well-known/openid-configuration']))
     this.controller = await startController(
@@ -199,6 +200,12 @@ export class KubeInstallation {
       .reduce((sum, { value }) => sum + value, 0)
   }
 
+  /** Times that the present operator has listed everything again. */
+  async resyncs(): Promise<number> {
+    const metric = await this.metrics.registry.getSingleMetric('sallyport_operator_resyncs_total')?.get()
+    return metric?.values[0]?.value ?? 0
+  }
+
   /** Resolves when nothing is left to do, and has not been for a moment. */
   async settled(): Promise<void> {
     let last = ''
@@ -214,7 +221,7 @@ export class KubeInstallation {
   async close(): Promise<void> {
     await Promise.all([...this.#processes.values()].map(process => process.stop('SIGKILL')))
     await this.stopOperator()
-    await this.controller?.close()
+    await this.controller?.close().catch(() => undefined)
     rmSync(this.dir, { recursive: true, force: true })
   }
 

@@ -1,64 +1,71 @@
-import { createLog } from '@sallyport/runtime'
-import { freePorts } from '@sallyport/testkit'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createControllerClient, createLog } from '@sallyport/runtime'
+import { freePorts, type Run } from '@sallyport/testkit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { describeKube, eventually } from './cluster.ts'
-import { KubeInstallation, object } from './installation.ts'
+import { KubeInstallation, NAMESPACE, object } from './installation.ts'
 
 const office = object('RemoteNetwork', 'office', { connectors: { replicas: 0 }, guardExceptions: ['127.0.0.0/8'] })
 const connector = (name: string) =>
   object('Connector', name, { remoteNetworkRef: { name: 'office' }, deployment: 'External' })
-const web = object('Resource', 'web', {
-  remoteNetworkRef: { name: 'office' },
-  address: 'web.office.internal',
-  access: [{ group: 'developers' }],
-})
+const resource = (name: string, groups: string[]) =>
+  object('Resource', name, {
+    remoteNetworkRef: { name: 'office' },
+    address: `${name}.office.internal`,
+    access: groups.map(group => ({ group })),
+  })
+const web = resource('web', ['developers'])
 const developers = object('Group', 'developers', { members: ['ada@example.com'] })
+const TOKEN_ID = 'sallyport.dev/token-id'
 
 describeKube('the operator', cluster => {
   let installation: KubeInstallation
   let relays: string[]
+  const connectors = new Map<string, Run>()
+  const log = process.env.SALLYPORT_TEST_LOG === undefined ? undefined : createLog('test', 'info')
+
   beforeAll(async () => {
-    const log = process.env.SALLYPORT_TEST_LOG === undefined ? undefined : createLog('test', 'info')
     installation = await KubeInstallation.prepare(cluster(), log)
     relays = (await freePorts(2)).map(port => `127.0.0.1:${port}`)
     await installation.start()
   }, 60_000)
   afterAll(() => installation.close())
 
+  const ready = (kind: Parameters<KubeInstallation['condition']>[0], name: string) =>
+    installation.condition(kind, name, { type: 'Ready', status: 'True' })
+
   it('brings External Relays and Connectors, a network, a Resource and a Group to Ready, in any order', async () => {
     await installation.apply(web, connector('office-a'))
-    await installation.condition('Resource', 'web', {
-      type: 'ResolvedRefs',
-      status: 'False',
-      reason: 'RemoteNetworkNotFound',
-    })
-    await installation.condition('Connector', 'office-a', {
-      type: 'Ready',
-      status: 'False',
-      reason: 'RemoteNetworkNotFound',
-    })
-    await installation.apply(
-      connector('office-b'),
-      developers,
-      office,
-      object('Relay', 'relay', { deployment: 'External', address: { list: relays } }),
-    )
+    const missing = { status: 'False', reason: 'RemoteNetworkNotFound' }
+    await installation.condition('Resource', 'web', { type: 'ResolvedRefs', ...missing })
+    await installation.condition('Connector', 'office-a', { type: 'Ready', ...missing })
+    const relay = object('Relay', 'relay', { deployment: 'External', address: { list: relays } })
+    await installation.apply(connector('office-b'), developers, office, relay)
     await installation.condition('Relay', 'relay', { type: 'Ready', status: 'False', reason: 'NoRegistration' })
     await installation.startRelay('relay-0', relays[0]!)
     await installation.startRelay('relay-1', relays[1]!)
-    await installation.startConnector('office-a')
-    await installation.startConnector('office-b')
-    for (const [kind, name] of [
-      ['Connector', 'office-a'],
-      ['Connector', 'office-b'],
-      ['RemoteNetwork', 'office'],
-      ['Relay', 'relay'],
-      ['Group', 'developers'],
-      ['Resource', 'web'],
-    ] as const) {
-      await installation.condition(kind, name, { type: 'Ready', status: 'True' })
-    }
+    for (const name of ['office-a', 'office-b']) connectors.set(name, await installation.startConnector(name))
+    for (const name of ['office-a', 'office-b']) await ready('Connector', name)
+    await ready('RemoteNetwork', 'office')
+    await ready('Relay', 'relay')
+    await ready('Group', 'developers')
+    await ready('Resource', 'web')
+    const all = await cluster().kubectl(
+      ['wait', '--for=condition=Ready', '-n', NAMESPACE, '--all', '--timeout=10s'].concat([
+        'remotenetworks,connectors,resources,groups,relays',
+      ]),
+    )
+    expect(all).toMatchObject({ code: 0, stderr: '' })
   }, 60_000)
+
+  it('replaces a token as soon as it has been used', async () => {
+    const { data, metadata } = (await installation.find('Secret', 'office-a'))!
+    const used = readFileSync(join(installation.dir, 'connector/office-a/token'), 'utf8')
+    expect(text(data?.token)).toMatch(/^spe_/)
+    expect(text(data?.token)).not.toBe(used)
+    expect(metadata.annotations?.[TOKEN_ID]).toBeDefined()
+  })
 
   it('writes nothing more once everything has converged, not even at a second apply or a resync', async () => {
     await installation.settled()
@@ -69,12 +76,148 @@ describeKube('the operator', cluster => {
     expect(await installation.rowWrites()).toBe(rowsBefore)
     await installation.stopOperator()
     await installation.startOperator({ 'resync-seconds': '1' })
-    await eventually('two resyncs', async () => {
-      const sum = await installation.metrics.registry.getSingleMetric('sallyport_operator_resyncs_total')?.get()
-      return (sum?.values[0]?.value ?? 0) >= 2 ? true : undefined
-    })
+    await eventually('two resyncs', async () => ((await installation.resyncs()) >= 2 ? true : undefined))
     await installation.settled()
     expect(installation.operatorWrites().slice(before)).toEqual([])
     expect(await installation.rowWrites()).toBe(0)
   }, 60_000)
+
+  it('tells of an edit at once: the new generation is programmed, and nothing is ready before', async () => {
+    const edited = {
+      ...web,
+      spec: { remoteNetworkRef: { name: 'office' }, address: 'web.office.internal', access: [] },
+    }
+    await installation.apply(edited)
+    await installation.condition('Resource', 'web', { type: 'Programmed', status: 'True', reason: 'Programmed' })
+    await installation.condition('Group', 'developers', { type: 'Programmed', status: 'True' })
+    await installation.apply(web)
+    await ready('Resource', 'web')
+  })
+
+  it('says which Group is missing, and gives access to the others', async () => {
+    await installation.apply(resource('both', ['developers', 'operators']))
+    const { message } = await installation.condition('Resource', 'both', {
+      type: 'ResolvedRefs',
+      status: 'False',
+      reason: 'GroupNotFound',
+    })
+    expect(message).toBe('Group sallyport/operators does not exist')
+    await installation.condition('Resource', 'both', { type: 'Programmed', status: 'True' })
+    await installation.apply(object('Group', 'operators', {}))
+    await ready('Resource', 'both')
+  })
+
+  it('makes a Secret again that was deleted, and a new Connector enrols with it', async () => {
+    const before = (await installation.find('Secret', 'office-a'))!
+    await cluster().kube(['delete', 'secret', 'office-a', '-n', NAMESPACE])
+    const after = await eventually('the Secret', () => installation.find('Secret', 'office-a'))
+    expect(after.metadata.uid).not.toBe(before.metadata.uid)
+    expect(after.data?.['trust.json']).toBe(before.data?.['trust.json'])
+    expect(after.metadata.annotations?.[TOKEN_ID]).not.toBe(before.metadata.annotations?.[TOKEN_ID])
+    await connectors.get('office-a')!.stop('SIGKILL')
+    connectors.set('office-a', await installation.startConnector('office-a', 'second'))
+    await ready('Connector', 'office-a')
+  }, 60_000)
+
+  it('refuses a second Connector with the current token while the first lives, and shows it', async () => {
+    const { status } = (await installation.find('Connector', 'office-b'))!
+    const thief = await installation.startConnector('office-b', 'thief')
+    await installation.condition('Connector', 'office-b', {
+      type: 'EnrolmentConflict',
+      status: 'True',
+      reason: 'SlotOccupied',
+    })
+    const after = (await installation.find('Connector', 'office-b'))!
+    expect(after.status?.connectorID).toBe(status?.connectorID)
+    await ready('Connector', 'office-b')
+    const events = await cluster().kube(['get', 'events', '-n', NAMESPACE, '-o', 'json'])
+    expect(events).toContain('SlotOccupied')
+    await thief.stop('SIGKILL')
+  }, 60_000)
+
+  it('makes a row again that was removed in the Controller behind its back', async () => {
+    const { metadata } = (await installation.find('Resource', 'web'))!
+    const client = rest(installation)
+    await client.request({ method: 'DELETE', path: `/v1/resources/${metadata.uid}` })
+    await eventually('the row', () => rowExists(installation, 'resources', metadata.uid))
+    client.close()
+    await ready('Resource', 'web')
+  })
+
+  it('makes a slot again that was removed in the Controller: its Connector enrols anew with the next token', async () => {
+    const { metadata } = (await installation.find('Connector', 'office-b'))!
+    const secret = (await installation.find('Secret', 'office-b'))!
+    const client = rest(installation)
+    await client.request({ method: 'DELETE', path: `/v1/connectors/${metadata.uid}` })
+    client.close()
+    await eventually('the next token', async () => {
+      const next = await installation.find('Secret', 'office-b')
+      return next?.metadata.annotations?.[TOKEN_ID] !== secret.metadata.annotations?.[TOKEN_ID] ? next : undefined
+    })
+    // What the kubelet does for a pod.
+    await installation.mount('office-b', ['token', 'trust.json'], join(installation.dir, 'connector/office-b'))
+    await ready('Connector', 'office-b')
+  }, 60_000)
+
+  it('removes what was deleted while it was down, killed in the middle of its work', async () => {
+    await installation.stopOperator()
+    const killed = installation.spawnOperator()
+    await installation.apply(...Array.from({ length: 20 }, (_, index) => object('Group', `group-${index}`, {})))
+    await killed.line(/in contact with the Controller/)
+    await killed.stop('SIGKILL')
+    const { metadata } = (await installation.find('Resource', 'both'))!
+    await cluster().kube(['delete', 'resources.sallyport.dev', 'both', '-n', NAMESPACE])
+    expect(await rowExists(installation, 'resources', metadata.uid)).toBe(true)
+    await installation.startOperator()
+    await eventually('the row to go', async () =>
+      (await rowExists(installation, 'resources', metadata.uid)) === undefined ? true : undefined,
+    )
+    for (let index = 0; index < 20; index++) await ready('Group', `group-${index}`)
+    await ready('Resource', 'web')
+  }, 60_000)
+
+  it('removes rows at once when their objects are deleted, and only those', async () => {
+    const [gone, kept] = await Promise.all(['group-0', 'group-1'].map(name => installation.find('Group', name)))
+    await cluster().kube(['delete', 'groups.sallyport.dev', 'group-0', '-n', NAMESPACE])
+    await eventually('the row to go', async () =>
+      (await rowExists(installation, 'groups', gone!.metadata.uid)) === undefined ? true : undefined,
+    )
+    expect(await rowExists(installation, 'groups', kept!.metadata.uid)).toBe(true)
+  })
+
+  describe('while the Controller is away', () => {
+    it('says so at what is new, and catches up', async () => {
+      await installation.controller!.close()
+      await installation.apply(object('Group', 'late', {}))
+      await installation.condition('Group', 'late', { type: 'Programmed', status: 'False' })
+      await installation.startController()
+      await ready('Group', 'late')
+      for (const name of ['office-a', 'office-b']) await ready('Connector', name)
+    }, 60_000)
+  })
 })
+
+function rest(installation: KubeInstallation) {
+  return createControllerClient({
+    url: installation.url,
+    ca: () => readFileSync(join(installation.dir, 'sallyport-controller-tls/ca.crt'), 'utf8'),
+    headers: async () => ({
+      authorization: `Bearer ${readFileSync(join(installation.dir, 'token'), 'utf8').trim()}`,
+    }),
+  })
+}
+
+async function rowExists(installation: KubeInstallation, path: string, uid: string): Promise<true | undefined> {
+  const client = rest(installation)
+  try {
+    await client.request({ method: 'GET', path: `/v1/${path}/${uid}` })
+    return true
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'not_found' })
+    return undefined
+  } finally {
+    client.close()
+  }
+}
+
+const text = (base64 = '') => Buffer.from(base64, 'base64').toString()

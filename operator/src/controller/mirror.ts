@@ -212,11 +212,10 @@ export class Mirror implements ControllerView {
     this.#snapshot = undefined
     this.#down = undefined
     this.#rememberSlots(before)
-    const wasKnown = this.#known
     this.#known = true
     this.#options.log.info({ rows: this.#rows.size }, 'in contact with the Controller')
-    const all = [...before.values(), ...this.#rows.values()]
-    this.#options.onChange(wasKnown ? { rows: all } : { state: true })
+    // What was declared meanwhile has no row, so that everything is looked at.
+    this.#options.onChange({ state: true })
   }
 
   #rememberSlots(before: ReadonlyMap<string, DeclaredRow>): void {

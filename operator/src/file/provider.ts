@@ -77,13 +77,17 @@ export class FileProvider implements Provider {
   }
 
   async apply(object: KubeObject): Promise<void> {
-    const live = this.store.get(object.kind as AnyKind, object.metadata.namespace ?? '', object.metadata.name)
-    if (live !== undefined && !isOurs(object, live as unknown as KubeObject)) throw notOurs(object)
+    await this.requireOurs(object)
     this.#options.onWrite('apply', object.kind)
     const child = await this.#children.write(object)
     this.#putChild(child)
     if (object.kind === 'Deployment') await this.#processes.want(child, this.#secretOf(child))
     if (object.kind === 'Secret') await this.#processes.secretWritten(object)
+  }
+
+  async requireOurs(object: KubeObject): Promise<void> {
+    const live = this.store.get(object.kind as AnyKind, object.metadata.namespace ?? '', object.metadata.name)
+    if (live !== undefined && !isOurs(object, live as unknown as KubeObject)) throw notOurs(object)
   }
 
   async create(object: KubeObject): Promise<void> {

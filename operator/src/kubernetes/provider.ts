@@ -64,8 +64,16 @@ export class KubernetesProvider implements Provider {
   }
 
   async apply(object: KubeObject): Promise<void> {
-    await this.#requireOurs(object)
+    await this.requireOurs(object)
     this.#took(object, await this.#kube.apply(object))
+  }
+
+  async requireOurs(object: KubeObject): Promise<void> {
+    const { kind, metadata } = object
+    const known = this.store.get(kind as AnyKind, metadata.namespace ?? '', metadata.name)
+    // What is not labelled as the operator's is not followed: it has to be asked for.
+    const live = known ?? (await this.#kube.read(object))
+    if (live !== undefined && !isOurs(object, live as unknown as KubeObject)) throw notOurs(object)
   }
 
   async create(object: KubeObject): Promise<void> {
@@ -124,14 +132,6 @@ export class KubernetesProvider implements Provider {
     if (ALL_KINDS.includes(kind)) {
       this.store.put(kind, { ...JSON.parse(JSON.stringify(answer)), apiVersion: object.apiVersion, kind })
     }
-  }
-
-  async #requireOurs(object: KubeObject): Promise<void> {
-    const { kind, metadata } = object
-    const known = this.store.get(kind as AnyKind, metadata.namespace ?? '', metadata.name)
-    // What is not labelled as the operator's is not followed: it has to be asked for.
-    const live = known ?? (await this.#kube.read(object))
-    if (live !== undefined && !isOurs(object, live as unknown as KubeObject)) throw notOurs(object)
   }
 
   #namespacesOf(kind: AnyKind): (string | undefined)[] {

@@ -125,7 +125,8 @@ function deployment(pod: Pod): KubeObject {
       replicas: 1,
       selector: { matchLabels: labels },
       // The slot is occupied while the old pod lives, so a new one beside it could not enrol.
-      strategy: { type: 'Recreate' },
+      // Null takes away what the API server has filled in, had someone chosen the other type.
+      strategy: { type: 'Recreate', rollingUpdate: null },
       template: {
         metadata: {
           labels: { ...template?.metadata?.labels, ...labels },
