@@ -165,6 +165,7 @@ export class Installation {
         SALLYPORT_STATE_DIR: this.connectorState(name),
         SALLYPORT_METRICS_LISTEN: `127.0.0.1:${metrics}`,
         SALLYPORT_RESOLVER: this.#resolver,
+        SALLYPORT_CONNECT_TIMEOUT_SECONDS: '3',
       },
     })
   }

@@ -1,0 +1,77 @@
+/** Any process killed at any moment comes back by itself, and what was promised still holds. */
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { ADA, bySocks, eventually, GREETING, httpGet, Lab, SECRET_HOST, WEB_HOST } from '@sallyport/testkit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+let lab: Lab
+beforeAll(async () => {
+  lab = await Lab.start({ members: [ADA] })
+  await lab.login()
+})
+afterAll(() => lab?.close())
+
+const get = () => httpGet(bySocks(lab.socks), WEB_HOST, lab.web.port).then(({ body }) => body.toString())
+const back = (what: string) => eventually(`access after ${what}`, get, { timeoutMs: 45_000 })
+
+describe('killed and started again', () => {
+  it.each(['controller', 'operator', 'relay-0', 'relay-1', 'office-a', 'office-b'])('%s', async name => {
+    await lab.installation.kill(name)
+    lab.installation.revive(name)
+    expect(await back(name)).toBe(`${GREETING}\n`)
+    await expect(httpGet(bySocks(lab.socks), SECRET_HOST, lab.secret.port)).rejects.toThrow('SOCKS reply 2')
+    expect(lab.secret.accepted()).toBe(0)
+    expect(lab.installation.fallen).toEqual([])
+  })
+
+  it('a revocation that was committed stays, though everything but the services is killed right after', async () => {
+    lab.setMembers([])
+    await eventually('the revocation', () =>
+      get().then(
+        () => false,
+        () => true,
+      ),
+    )
+    const accepted = lab.web.accepted()
+    for (const name of lab.installation.parts) await lab.installation.kill(name)
+    for (const name of lab.installation.parts) lab.installation.revive(name)
+    await eventually(
+      'the Client to be connected again',
+      async () => (await lab.device.json<{ state: string }>(['status'])).state === 'connected',
+      { timeoutMs: 45_000 },
+    )
+    await expect(get()).rejects.toThrow('SOCKS reply')
+    expect(lab.web.accepted()).toBe(accepted)
+    lab.setMembers([ADA])
+    expect(await back('the grant')).toBe(`${GREETING}\n`)
+  })
+
+  it('a Connector with an empty directory and a used token gets the next one', async () => {
+    const used = readFileSync(lab.installation.file('office-a', 'token'), 'utf8')
+    await lab.installation.kill('office-a')
+    rmSync(lab.installation.connectorState('office-a'), { recursive: true })
+    lab.installation.revive('office-a')
+    await eventually(
+      'the Connector to be enrolled anew',
+      () => lab.installation.log('office-a').some(line => line.includes('"enrolled"')),
+      { timeoutMs: 60_000 },
+    )
+    await lab.installation.ready('Connector', 'office-a')
+    expect(readFileSync(lab.installation.file('office-a', 'token'), 'utf8')).not.toBe(used)
+  })
+})
+
+describe('the logs of all that', () => {
+  it('hold no secret', () => {
+    const dir = join(lab.installation.dir, 'log')
+    const secret =
+      /spe_[A-Za-z0-9_-]{20}|spr_[A-Za-z0-9_-]{20}|eyJ[A-Za-z0-9_-]{10,}\.eyJ|PRIVATE KEY|"key":"[A-Za-z0-9_-]{43}"/
+    const found = readdirSync(dir).flatMap(name =>
+      readFileSync(join(dir, name), 'utf8')
+        .split('\n')
+        .filter(line => secret.test(line))
+        .map(line => `${name}: ${line.slice(0, 200)}`),
+    )
+    expect(found).toEqual([])
+  })
+})
