@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { FromConnector } from '@sallyport/schema'
 import { eventually } from '@sallyport/testkit'
 import { describe, expect, it } from 'vitest'
 import { ask } from './test/client.ts'
@@ -78,5 +79,23 @@ describe('shutting down', () => {
     stream.resume()
     await closing
     expect(scene.controller.records().filter(({ event }) => event === 'closed')).toHaveLength(1)
+  })
+
+  it('says so again on a new channel, after its greeting, so that the slot stays vacant', async () => {
+    const connector = await startReady()
+    const client = await connect(granted({ [WEB]: web() }))
+    const stream = await client.open('web.internal', scene.service.port)
+    const count = (type: FromConnector['type']) =>
+      scene.controller.received.filter(message => message.type === type).length
+    const closing = connector.close()
+    await eventually('that the Controller is told', () => count('draining') === 1)
+    scene.controller.dropChannels()
+    await eventually('that it is told again', () => count('draining') === 2)
+    const types = scene.controller.received.map(({ type }) => type)
+    expect(types.lastIndexOf('hello')).toBeLessThan(types.lastIndexOf('draining'))
+    expect(types.lastIndexOf('hello')).toBeGreaterThan(types.indexOf('draining'))
+    stream.end()
+    stream.resume()
+    await closing
   })
 })

@@ -163,6 +163,8 @@ export class Serving {
 
   #opened(): void {
     this.#options.metrics.controllerConnected.set(1)
+    // The Controller takes a greeting for the end of a drain.
+    if (this.#draining) this.#link.send({ type: 'draining' })
     this.#link.send({ type: 'sessions', complete: true, sessions: this.sessions.reports })
     this.#options.accessLog.connected()
   }
