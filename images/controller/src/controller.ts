@@ -15,6 +15,7 @@ import type { ControllerConfig } from '@sallyport/schema'
 import { systemRandom } from '@sallyport/trust'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
+import { appendAudit } from './audit.ts'
 import { clientChannels } from './channel/client.ts'
 import { connectorChannels } from './channel/connector.ts'
 import { operatorChannels } from './channel/operator.ts'
@@ -112,6 +113,7 @@ async function createContext(config: ControllerConfig, { log, clock, metrics, st
       return hub.access.isInvited(person) || isListed(config, { provider, email, groups })
     },
     isAdmin,
+    audit: (tx, entry) => appendAudit(tx, entry, clock.now()),
     clock,
     log,
   }

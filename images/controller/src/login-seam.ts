@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { TenantConfig } from '@sallyport/schema'
 import type { KeyPurpose, Rotation, SigningKey } from '@sallyport/trust'
-import type { DeviceRow, LoginRow, Store, UserRow } from './store/index.ts'
+import type { AuditEntry } from './audit.ts'
+import type { DeviceRow, LoginRow, Store, Tx, UserRow } from './store/index.ts'
 
 /** A person as an identity provider asserts it; `email` only where it counts (verified, of the provider's own domains). */
 export type AssertedPerson = { provider: string; email: string | undefined; groups: readonly string[] }
@@ -26,6 +27,8 @@ export type LoginDeps = {
   isInvited(tenant: string, person: AssertedPerson): boolean
   /** Whether the tenant's `admins` or `adminGroups` name the user. */
   isAdmin(tenant: string, user: UserRow): boolean
+  /** Appends to the audit log of the transaction's tenant. */
+  audit(tx: Tx, entry: AuditEntry): Promise<void>
   clock: { now(): number }
   log: Log
 }

@@ -57,6 +57,7 @@ function nobody(store: Context['store']): Context & { login: LoginDeps } {
       seal: sealer.seal,
       open: sealer.openText,
       isInvited: () => false,
+      audit: refuse,
     },
   }
 }

@@ -2,6 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { equalSecrets, randomSecret } from '@sallyport/trust'
 import type { LoginDeps } from '../login-seam.ts'
 import { readJson, type Tx, type UserRow } from '../store/index.ts'
+import { loginRefused, type Person } from './audit.ts'
 import type { AuthorizeRequest } from './authorize-request.ts'
 import { LoginError } from './error.ts'
 import { type Identity, judgeIdentity } from './identity.ts'
@@ -103,7 +104,9 @@ export async function finishLogin(
   const claims = await client.finish(callback, { state, nonce: pending.nonce, codeVerifier: pending.codeVerifier })
   const identity = judgeIdentity(provider, claims)
   if (identity === undefined) throw new LoginError('bad_answer', 'the provider names no usable subject')
-  const user = await deps.store.withTransaction(tenant.name, tx => bindUser(deps, tx, identity))
+  const user = await deps.store
+    .withTransaction(tenant.name, tx => bindUser(deps, tx, identity))
+    .catch(error => refuse(deps, tenant, { ...identity, email: identity.email ?? '' }, pending.jkt, error))
   const code = randomSecret()
   const grant: CodeGrant = {
     user: user.id,
@@ -115,6 +118,21 @@ export async function finishLogin(
     expiresAtMs: deps.clock.now() + CODE_MS,
   })
   return code
+}
+
+/** The refusal has undone its transaction, so it is noted in another. */
+async function refuse(
+  deps: LoginDeps,
+  { name }: LoginTenant,
+  person: Person,
+  jkt: string,
+  error: unknown,
+): Promise<never> {
+  if (error instanceof LoginError) {
+    const { code } = error
+    await deps.store.withTransaction(name, tx => deps.audit(tx, loginRefused(person, jkt, code)))
+  }
+  throw error
 }
 
 async function bindUser(deps: LoginDeps, tx: Tx, identity: Identity): Promise<UserRow> {

@@ -17,6 +17,7 @@ import {
 } from '@sallyport/trust'
 import { fastify } from 'fastify'
 import { Provider } from 'oidc-provider'
+import { appendAudit } from '../audit.ts'
 import type { AssertedPerson, LoginDeps } from '../login-seam.ts'
 import { ensureTenant, openStore, type Store, sqliteDialect } from '../store/index.ts'
 import { createAuthenticator } from './authenticate.ts'
@@ -134,6 +135,7 @@ export async function startLab({
     open: (name, sealed) => openText(sealed, name, [storeKey]),
     isInvited: (_, person) => invited(person),
     isAdmin: () => false,
+    audit: (tx, entry) => appendAudit(tx, entry, clock.now()),
     clock,
     log: { debug: note, info: note, warn: note, error: note },
   }

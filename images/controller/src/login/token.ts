@@ -13,6 +13,7 @@ import {
 } from '@sallyport/trust'
 import type { LoginDeps } from '../login-seam.ts'
 import { type LoginRow, readJson, type Tx } from '../store/index.ts'
+import { deviceBound, type LoginEnd, loginBegun, loginEnded, loginRefused, type Person } from './audit.ts'
 import { CLIENT_ID } from './authorize-request.ts'
 import { TokenError } from './error.ts'
 import { type CodeGrant, hashOf } from './flow.ts'
@@ -84,7 +85,7 @@ export async function revokeToken({ deps, tenant }: Omit<Endpoint, 'replays'>, t
   await deps.store.withTransaction(tenant.name, async tx => {
     const login = await readLogin(tx, id)
     if (login === undefined || ![login.refreshHash, login.previousRefreshHash].includes(hashOf(token))) return
-    await endLogins(tx, [login], 'logout', deps.clock.now())
+    await endLogins(deps, tx, [login], 'logout')
   })
 }
 
@@ -116,17 +117,21 @@ async function tradeCode(endpoint: Endpoint, input: unknown, proof: Proof): Prom
       const now = deps.clock.now()
       const id = hashOf(input.code)
       const payload = await takeRecord(tx.db, { tenant: tx.tenant, kind: 'code', id }, now)
-      if (payload === undefined) return refuseSpentCode(tx, id, now)
+      if (payload === undefined) return refuseSpentCode(deps, tx, id, now)
       const grant = readJson<CodeGrant>(payload)
-      const challenge = createHash('sha256').update(input.code_verifier).digest('base64url')
-      if (grant.redirectUri !== input.redirect_uri) return { refuse: 'the code was made for another redirect_uri' }
-      if (grant.codeChallenge !== challenge) return { refuse: 'code_verifier does not fit the code' }
-      if (grant.jkt !== proof.jkt) return { refuse: 'the code was made for another device key' }
-      const device = await bindDevice(tx, grant.user, proof, input, now)
-      if (device === undefined) return { refuse: 'this device is blocked; ask your administrator' }
+      const person = await readPerson(tx, grant.user)
+      const refuse = async (code: string, why: string) => {
+        await deps.audit(tx, loginRefused(person, proof.jkt, code))
+        return { refuse: why }
+      }
+      const misused = whyMisused(grant, input, proof)
+      if (misused !== undefined) return refuse('invalid_grant', misused)
+      const device = await bindDevice(deps, tx, grant.user, proof, input)
+      if (device === undefined) return refuse('device_blocked', 'this device is blocked; ask your administrator')
       const login = newLogin(tx.tenant, grant.user, device, now, deps.lifetimes.maxSessionSeconds)
-      await endLogins(tx, await liveLogins(tx, device), 'replaced', now)
+      await endLogins(deps, tx, await liveLogins(tx, device), 'replaced')
       await tx.db.insertInto('logins').values(login.row).execute()
+      await deps.audit(tx, loginBegun(person, login.row))
       await putRecord(tx.db, { tenant: tx.tenant, kind: 'spent-code', id }, login.row.id, {
         expiresAtMs: now + SPENT_CODE_MS,
       })
@@ -137,10 +142,21 @@ async function tradeCode(endpoint: Endpoint, input: unknown, proof: Proof): Prom
   )
 }
 
-async function refuseSpentCode(tx: Tx, id: string, now: number): Promise<Outcome> {
+function whyMisused(
+  grant: CodeGrant,
+  input: { redirect_uri: string; code_verifier: string },
+  { jkt }: Proof,
+): string | undefined {
+  const challenge = createHash('sha256').update(input.code_verifier).digest('base64url')
+  if (grant.redirectUri !== input.redirect_uri) return 'the code was made for another redirect_uri'
+  if (grant.codeChallenge !== challenge) return 'code_verifier does not fit the code'
+  return grant.jkt === jkt ? undefined : 'the code was made for another device key'
+}
+
+async function refuseSpentCode(deps: LoginDeps, tx: Tx, id: string, now: number): Promise<Outcome> {
   const login = await readRecord(tx.db, { tenant: tx.tenant, kind: 'spent-code', id }, now)
   const row = login === undefined ? undefined : await readLogin(tx, login)
-  if (row !== undefined) await endLogins(tx, [row], 'code_replayed', now)
+  if (row !== undefined) await endLogins(deps, tx, [row], 'code_replayed')
   return {
     refuse: row === undefined ? 'no such code, or it is over' : 'the code was used before; its login has been ended',
   }
@@ -158,7 +174,7 @@ async function rotateRefresh(endpoint: Endpoint, input: unknown, proof: Proof): 
       if (login === undefined) return { refuse: 'no such login' }
       const hash = hashOf(input.refresh_token)
       const retried = await isRetry(tx, login, hash, input.retry_key, now)
-      if (hash !== login.refreshHash && !retried) return refuseReuse(deps, tx, login, now)
+      if (hash !== login.refreshHash && !retried) return refuseReuse(deps, tx, login)
       if (deviceIdOf(proof.key) !== login.device) return { refuse: 'the login is bound to another device key' }
       const refused = await whyOver(tx, login, now)
       if (refused !== undefined) return { refuse: refused }
@@ -195,9 +211,9 @@ async function keepRetryKey(tx: Tx, login: string, hash: string, retryKey: strin
 }
 
 /** RFC 9700, section 4.14.2: one of two who hold the token is a thief, and nobody can tell which. */
-async function refuseReuse(deps: LoginDeps, tx: Tx, login: LoginRow, now: number): Promise<Outcome> {
+async function refuseReuse(deps: LoginDeps, tx: Tx, login: LoginRow): Promise<Outcome> {
   const live = await liveLogins(tx, login.device)
-  await endLogins(tx, live, 'refresh_reused', now)
+  await endLogins(deps, tx, live, 'refresh_reused')
   deps.log.warn(
     { tenant: tx.tenant, device: login.device, login: login.id },
     'refresh token reused: logins of the device ended',
@@ -222,12 +238,13 @@ async function whyOver(tx: Tx, login: LoginRow, now: number): Promise<string | u
 }
 
 async function bindDevice(
+  deps: LoginDeps,
   tx: Tx,
   user: string,
   { key, jkt }: Proof,
   form: { device_host?: string; device_platform?: string; device_version?: string },
-  now: number,
 ): Promise<DeviceId | undefined> {
+  const now = deps.clock.now()
   const id = deviceIdOf(key)
   const known = await tx.db
     .selectFrom('devices')
@@ -256,6 +273,7 @@ async function bindDevice(
     })
     .onConflict(conflict => conflict.columns(['tenant', 'id']).doUpdateSet(facts))
     .execute()
+  if (known?.user !== user) await deps.audit(tx, deviceBound(await readPerson(tx, user), id, user, known?.user))
   tx.changed({ kind: 'device', id, user })
   return id
 }
@@ -292,15 +310,25 @@ const liveLogins = (tx: Tx, device: string): Promise<LoginRow[]> =>
     .where('endedAtMs', 'is', null)
     .execute()
 
-async function endLogins(tx: Tx, logins: LoginRow[], reason: string, now: number): Promise<void> {
-  for (const { id, user, device, endedAtMs } of logins) {
-    if (endedAtMs !== null) continue
+const readPerson = (tx: Tx, user: string): Promise<Person> =>
+  tx.db
+    .selectFrom('users')
+    .select(['provider', 'subject', 'email'])
+    .where('tenant', '=', tx.tenant)
+    .where('id', '=', user)
+    .executeTakeFirstOrThrow(() => new Error(`user ${user} has no row`))
+
+async function endLogins(deps: LoginDeps, tx: Tx, logins: LoginRow[], reason: LoginEnd): Promise<void> {
+  for (const login of logins) {
+    const { id, user, device } = login
+    if (login.endedAtMs !== null) continue
     await tx.db
       .updateTable('logins')
-      .set({ endedAtMs: now, endedReason: reason })
+      .set({ endedAtMs: deps.clock.now(), endedReason: reason })
       .where('tenant', '=', tx.tenant)
       .where('id', '=', id)
       .execute()
+    await deps.audit(tx, loginEnded(await readPerson(tx, user), login, reason))
     await tx.revision()
     tx.changed({ kind: 'login', id, user, device })
   }
