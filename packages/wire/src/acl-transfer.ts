@@ -30,9 +30,10 @@ export class AclSender {
   }
 }
 
-/** An ACL on its way in. A piece at offset 0 begins a new one. */
+/** An ACL on its way in. A piece at offset 0 begins a new one. Memory follows what has come, not what was announced. */
 export class AclReceiver {
   #bytes: Uint8Array | undefined
+  #total = 0
   #received = 0
 
   /** Takes the body of an ACL frame. Returns the ACL when it is whole. Throws WireError. */
@@ -44,22 +45,35 @@ export class AclReceiver {
     if (total > MAX_ACL_BYTES)
       throw new WireError('acl_too_large', `ACL of ${total} bytes, want at most ${MAX_ACL_BYTES}`)
     if (offset === 0) {
-      this.#bytes = new Uint8Array(total)
+      this.#bytes = new Uint8Array(Math.min(total, piece.length))
+      this.#total = total
       this.#received = 0
     }
-    if (this.#bytes?.length !== total || offset !== this.#received || offset + piece.length > total) {
+    const known = this.#bytes !== undefined && this.#total === total
+    if (!known || offset !== this.#received || offset + piece.length > total) {
       throw new WireError('acl_piece', `ACL piece of ${piece.length} bytes at ${offset} of ${total}`)
     }
-    this.#bytes.set(piece, offset)
-    this.#received += piece.length
+    this.#append(piece)
     if (this.#received < total) return undefined
-    const whole = this.#bytes
+    const whole = this.#bytes?.subarray(0, total)
     this.#bytes = undefined
     return whole
   }
 
+
   reset(): void {
     this.#bytes = undefined
     this.#received = 0
+  }
+
+  #append(piece: Uint8Array): void {
+    const held = this.#bytes!
+    const length = this.#received + piece.length
+    if (length > held.length) {
+      this.#bytes = new Uint8Array(Math.min(this.#total, Math.max(length, 2 * held.length)))
+      this.#bytes.set(held.subarray(0, this.#received))
+    }
+    this.#bytes!.set(piece, this.#received)
+    this.#received = length
   }
 }
