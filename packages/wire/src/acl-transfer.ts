@@ -60,7 +60,6 @@ export class AclReceiver {
     return whole
   }
 
-
   reset(): void {
     this.#bytes = undefined
     this.#received = 0
