@@ -54,7 +54,7 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
       return provider.remove(step.object)
     case 'issueToken': {
       // A token that cannot be written would be in vain, time and again.
-      await guarded(step.secret, deps, () => provider.requireOurs(step.secret))
+      await guarded(step.secret, deps, () => provider.makeRoom(step.secret))
       const { token, id, expiresAtMs } = await client.issueToken(step.uid)
       mirror.issued(step.uid, id, expiresAtMs)
       const renewAt = new Date(renewTokenAtMs(deps.now(), expiresAtMs)).toISOString()

@@ -115,13 +115,15 @@ export function ownerReference({ kind, metadata }: Declared): OwnerReference {
   return { apiVersion: API_VERSION, kind, name, uid, controller: true, blockOwnerDeletion: false }
 }
 
-/** Whether `live`, which has the name of `wanted`, is the operator's to write: made by it, and for the same owner. */
-export function isOurs(wanted: KubeObject, live: KubeObject): boolean {
-  if (live.metadata.labels?.[MANAGED_BY_LABEL] !== FIELD_MANAGER) return false
-  const [owners, liveOwners] = [wanted, live].map(({ metadata }) =>
-    (metadata.ownerReferences ?? []).map(({ uid }) => uid),
-  )
-  return owners!.length === 0 ? liveOwners!.length === 0 : owners!.some(uid => liveOwners!.includes(uid))
+/**
+ * Whose `live` is, which has the name of `wanted`: the operator's to write, that of a former owner of the same name (it is about to be
+ * collected), or someone else's.
+ */
+export function whose(wanted: KubeObject, live: KubeObject): 'ours' | 'former' | 'foreign' {
+  if (live.metadata.labels?.[MANAGED_BY_LABEL] !== FIELD_MANAGER) return 'foreign'
+  const [owner, liveOwner] = [wanted.metadata.ownerReferences?.[0], live.metadata.ownerReferences?.[0]]
+  if (owner?.uid === liveOwner?.uid) return 'ours'
+  return owner?.kind === liveOwner?.kind && owner?.name === liveOwner?.name ? 'former' : 'foreign'
 }
 
 /** The condition of that type; undefined when it has not been written. */

@@ -79,7 +79,12 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
   const lead = async () => {
     await provider.lead(reason => {
       log.error({ reason }, 'leadership is lost')
-      onLost(reason)
+      // Nothing more is begun from this moment on: another may lead already.
+      parts.reconciler?.close().then(
+        () => onLost(reason),
+        error => log.error({ err: error }, 'the work could not be ended'),
+      )
+      if (parts.reconciler === undefined) onLost(reason)
     })
     if (closed) return
     await provider.start()

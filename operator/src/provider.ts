@@ -1,5 +1,5 @@
 import type { Kind } from '@sallyport/schema'
-import type { AnyKind, Declared, KubeObject, Statuses } from './object.ts'
+import { type AnyKind, type Declared, type KubeObject, type Statuses, whose } from './object.ts'
 import type { Change, ObjectStore } from './store.ts'
 
 /** A word to people about an object. */
@@ -17,8 +17,8 @@ export type Provider = {
   stale(): string | undefined
   /** Server-side apply of exactly these fields. Throws `refused` where something of that name is not the operator's. */
   apply(object: KubeObject): Promise<void>
-  /** Throws `refused` where {@link apply} would for that reason. */
-  requireOurs(object: KubeObject): Promise<void>
+  /** Makes room for {@link apply}: removes what a former owner has left. Throws `refused` where apply would. */
+  makeRoom(object: KubeObject): Promise<void>
   /** Makes an object unless there is one of its name. */
   create(object: KubeObject): Promise<void>
   remove(object: KubeObject): Promise<void>
@@ -49,11 +49,18 @@ export class ProviderError extends Error {
   }
 }
 
-/** What stands under the name of `wanted` is someone else's. */
-export function notOurs({ kind, metadata }: KubeObject): ProviderError {
-  const name = `${kind} ${metadata.namespace}/${metadata.name}`
-  return new ProviderError(
-    'refused',
-    `${name} is there already and is not the operator's for this object: rename one of the two`,
-  )
+/** Throws `refused` where `live`, which stands under the name of `wanted`, is someone else's. Answers whether it has to go first. */
+export function isFormer(wanted: KubeObject, live: KubeObject | undefined): boolean {
+  if (live === undefined) return false
+  const { kind, metadata } = wanted
+  switch (whose(wanted, live)) {
+    case 'ours':
+      return false
+    case 'former':
+      return true
+    case 'foreign': {
+      const name = `${kind} ${metadata.namespace}/${metadata.name}`
+      throw new ProviderError('refused', `${name} is there already and not the operator's for this object: rename one`)
+    }
+  }
 }

@@ -79,6 +79,10 @@ async function up(directory: string): Promise<Cluster> {
   }
   await kube(['apply', '-f', CRDS])
   await kube(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s'])
+  // Established is said a moment before the kinds can be listed.
+  await eventually('lists of the new kinds', async () =>
+    (await kubectl(['get', 'remotenetworks,connectors,resources,groups,relays', '-A'])).code === 0 ? true : undefined,
+  )
   return { kubeconfig, kubectl, kube, writes: () => readWrites(join(directory, 'log/audit.log')) }
 }
 

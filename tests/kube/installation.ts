@@ -1,9 +1,17 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Controller, configFrom, startController } from '@sallyport/controller'
 import { type Operator, readConfig, startOperator } from '@sallyport/operator'
-import { createMetrics, type Log, type Metrics, silentLog } from '@sallyport/runtime'
+import {
+  type ControllerClient,
+  ControllerError,
+  createControllerClient,
+  createMetrics,
+  type Log,
+  type Metrics,
+  silentLog,
+} from '@sallyport/runtime'
 import { API_VERSION, type ControllerConfigInput, KIND_TABLE, type Kind, type Specs } from '@sallyport/schema'
 import { freePorts, type Run, run } from '@sallyport/testkit'
 import { type Cluster, eventually } from './cluster.ts'
@@ -71,13 +79,13 @@ export class KubeInstallation {
 
   async startOperator(flags: Record<string, string> = {}): Promise<Operator> {
     this.metrics = createMetrics('operator')
-    this.operator = await startOperator(readConfig(this.#flags(flags), {}), { log: this.#log, metrics: this.metrics })
+    this.operator = await startOperator(readConfig(this.flags(flags), {}), { log: this.#log, metrics: this.metrics })
     return this.operator
   }
 
   /** The operator as a process of its own: it can be killed. */
   spawnOperator(flags: Record<string, string> = {}): Run {
-    return this.#run('operator', [join(root, 'operator/src/main.ts'), ...this.#flags(flags)], {})
+    return this.#run('operator', [join(root, 'operator/src/main.ts'), ...this.flags(flags)], {})
   }
 
   async stopOperator(): Promise<void> {
@@ -200,6 +208,29 @@ export class KubeInstallation {
       .reduce((sum, { value }) => sum + value, 0)
   }
 
+  /** The Controller's REST API with the operator's token. */
+  rest(): ControllerClient {
+    return createControllerClient({
+      url: this.url,
+      ca: () => readFileSync(join(this.dir, 'sallyport-controller-tls/ca.crt'), 'utf8'),
+      headers: async () => ({ authorization: `Bearer ${readFileSync(join(this.dir, 'token'), 'utf8').trim()}` }),
+    })
+  }
+
+  /** Whether the Controller has a row; undefined when it has none. */
+  async rowExists(path: string, uid: string): Promise<true | undefined> {
+    const client = this.rest()
+    try {
+      await client.request({ method: 'GET', path: `/v1/${path}/${uid}` })
+      return true
+    } catch (error) {
+      if (error instanceof ControllerError && error.code === 'not_found') return undefined
+      throw error
+    } finally {
+      client.close()
+    }
+  }
+
   /** Times that the present operator has listed everything again. */
   async resyncs(): Promise<number> {
     const metric = await this.metrics.registry.getSingleMetric('sallyport_operator_resyncs_total')?.get()
@@ -231,7 +262,8 @@ export class KubeInstallation {
     return process
   }
 
-  #flags(flags: Record<string, string>): string[] {
+  /** Flags of an operator: those of this installation, and `flags`. */
+  flags(flags: Record<string, string> = {}): string[] {
     const all = {
       kubeconfig: join(this.dir, 'kubeconfig'),
       'token-file': join(this.dir, 'token'),

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createControllerClient, createLog } from '@sallyport/runtime'
+import { createLog } from '@sallyport/runtime'
 import { freePorts, type Run } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { describeKube, eventually } from './cluster.ts'
@@ -137,9 +137,9 @@ describeKube('the operator', cluster => {
 
   it('makes a row again that was removed in the Controller behind its back', async () => {
     const { metadata } = (await installation.find('Resource', 'web'))!
-    const client = rest(installation)
+    const client = installation.rest()
     await client.request({ method: 'DELETE', path: `/v1/resources/${metadata.uid}` })
-    await eventually('the row', () => rowExists(installation, 'resources', metadata.uid))
+    await eventually('the row', () => installation.rowExists('resources', metadata.uid))
     client.close()
     await ready('Resource', 'web')
   })
@@ -147,7 +147,7 @@ describeKube('the operator', cluster => {
   it('makes a slot again that was removed in the Controller: its Connector enrols anew with the next token', async () => {
     const { metadata } = (await installation.find('Connector', 'office-b'))!
     const secret = (await installation.find('Secret', 'office-b'))!
-    const client = rest(installation)
+    const client = installation.rest()
     await client.request({ method: 'DELETE', path: `/v1/connectors/${metadata.uid}` })
     client.close()
     await eventually('the next token', async () => {
@@ -167,10 +167,10 @@ describeKube('the operator', cluster => {
     await killed.stop('SIGKILL')
     const { metadata } = (await installation.find('Resource', 'both'))!
     await cluster().kube(['delete', 'resources.sallyport.dev', 'both', '-n', NAMESPACE])
-    expect(await rowExists(installation, 'resources', metadata.uid)).toBe(true)
+    expect(await installation.rowExists('resources', metadata.uid)).toBe(true)
     await installation.startOperator()
     await eventually('the row to go', async () =>
-      (await rowExists(installation, 'resources', metadata.uid)) === undefined ? true : undefined,
+      (await installation.rowExists('resources', metadata.uid)) === undefined ? true : undefined,
     )
     for (let index = 0; index < 20; index++) await ready('Group', `group-${index}`)
     await ready('Resource', 'web')
@@ -180,9 +180,9 @@ describeKube('the operator', cluster => {
     const [gone, kept] = await Promise.all(['group-0', 'group-1'].map(name => installation.find('Group', name)))
     await cluster().kube(['delete', 'groups.sallyport.dev', 'group-0', '-n', NAMESPACE])
     await eventually('the row to go', async () =>
-      (await rowExists(installation, 'groups', gone!.metadata.uid)) === undefined ? true : undefined,
+      (await installation.rowExists('groups', gone!.metadata.uid)) === undefined ? true : undefined,
     )
-    expect(await rowExists(installation, 'groups', kept!.metadata.uid)).toBe(true)
+    expect(await installation.rowExists('groups', kept!.metadata.uid)).toBe(true)
   })
 
   describe('while the Controller is away', () => {
@@ -196,28 +196,5 @@ describeKube('the operator', cluster => {
     }, 60_000)
   })
 })
-
-function rest(installation: KubeInstallation) {
-  return createControllerClient({
-    url: installation.url,
-    ca: () => readFileSync(join(installation.dir, 'sallyport-controller-tls/ca.crt'), 'utf8'),
-    headers: async () => ({
-      authorization: `Bearer ${readFileSync(join(installation.dir, 'token'), 'utf8').trim()}`,
-    }),
-  })
-}
-
-async function rowExists(installation: KubeInstallation, path: string, uid: string): Promise<true | undefined> {
-  const client = rest(installation)
-  try {
-    await client.request({ method: 'GET', path: `/v1/${path}/${uid}` })
-    return true
-  } catch (error) {
-    expect(error).toMatchObject({ code: 'not_found' })
-    return undefined
-  } finally {
-    client.close()
-  }
-}
 
 const text = (base64 = '') => Buffer.from(base64, 'base64').toString()

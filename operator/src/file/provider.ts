@@ -2,8 +2,8 @@ import { appendFile, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, type DirectoryWatch, type Log, watchDirectory, writeFileAtomic } from '@sallyport/runtime'
 import { KINDS, type Kind } from '@sallyport/schema'
-import { type AnyKind, type Declared, isOurs, type KubeObject, nameOf, type Secret, type Statuses } from '../object.ts'
-import { type ChangeListener, notOurs, type ObjectEvent, type Provider, ProviderError } from '../provider.ts'
+import { type AnyKind, type Declared, type KubeObject, nameOf, type Secret, type Statuses } from '../object.ts'
+import { type ChangeListener, isFormer, type ObjectEvent, type Provider, ProviderError } from '../provider.ts'
 import { ObjectStore } from '../store.ts'
 import { ChildFiles } from './child-file.ts'
 import { type FileMemory, type FileObject, type FileProblem, readObjects } from './object-file.ts'
@@ -77,7 +77,7 @@ export class FileProvider implements Provider {
   }
 
   async apply(object: KubeObject): Promise<void> {
-    await this.requireOurs(object)
+    await this.makeRoom(object)
     this.#options.onWrite('apply', object.kind)
     const child = await this.#children.write(object)
     this.#putChild(child)
@@ -85,9 +85,9 @@ export class FileProvider implements Provider {
     if (object.kind === 'Secret') await this.#processes.secretWritten(object)
   }
 
-  async requireOurs(object: KubeObject): Promise<void> {
+  async makeRoom(object: KubeObject): Promise<void> {
     const live = this.store.get(object.kind as AnyKind, object.metadata.namespace ?? '', object.metadata.name)
-    if (live !== undefined && !isOurs(object, live as unknown as KubeObject)) throw notOurs(object)
+    if (isFormer(object, live as unknown as KubeObject | undefined)) await this.#drop(live as unknown as KubeObject)
   }
 
   async create(object: KubeObject): Promise<void> {

@@ -3,8 +3,8 @@ import { KubeConfig } from '@kubernetes/client-node'
 import type { Clock, Log } from '@sallyport/runtime'
 import type { Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
-import { ALL_KINDS, type AnyKind, type Declared, isOurs, type KubeObject, type Statuses } from '../object.ts'
-import { type ChangeListener, notOurs, type ObjectEvent, type Provider } from '../provider.ts'
+import { ALL_KINDS, type AnyKind, type Declared, type KubeObject, type Statuses } from '../object.ts'
+import { type ChangeListener, isFormer, type ObjectEvent, type Provider } from '../provider.ts'
 import { ObjectStore } from '../store.ts'
 import { InformerOperator, type Source } from './adapter.ts'
 import { Kube } from './kube.ts'
@@ -64,16 +64,18 @@ export class KubernetesProvider implements Provider {
   }
 
   async apply(object: KubeObject): Promise<void> {
-    await this.requireOurs(object)
+    await this.makeRoom(object)
     this.#took(object, await this.#kube.apply(object))
   }
 
-  async requireOurs(object: KubeObject): Promise<void> {
+  async makeRoom(object: KubeObject): Promise<void> {
     const { kind, metadata } = object
     const known = this.store.get(kind as AnyKind, metadata.namespace ?? '', metadata.name)
     // What is not labelled as the operator's is not followed: it has to be asked for.
     const live = known ?? (await this.#kube.read(object))
-    if (live !== undefined && !isOurs(object, live as unknown as KubeObject)) throw notOurs(object)
+    if (live === undefined || !isFormer(object, live as unknown as KubeObject)) return
+    await this.#kube.remove(live as unknown as KubeObject)
+    this.store.remove(kind as AnyKind, live as unknown as KubeObject, 'told')
   }
 
   async create(object: KubeObject): Promise<void> {

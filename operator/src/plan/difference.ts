@@ -34,7 +34,7 @@ export function differs(wanted: unknown, live: unknown, path = ''): boolean {
         member !== undefined && differs(member, members[name], path === '' ? name : `${path}.${name}`),
     )
   }
-  if (wanted === live || (wanted === null && live === undefined)) return false
+  if (wanted === live) return false
   return !(QUANTITY_PATH.test(path) && amount(wanted) !== undefined && amount(wanted) === amount(live))
 }
 

@@ -124,9 +124,8 @@ function deployment(pod: Pod): KubeObject {
     spec: {
       replicas: 1,
       selector: { matchLabels: labels },
-      // The slot is occupied while the old pod lives, so a new one beside it could not enrol.
-      // Null takes away what the API server has filled in, had someone chosen the other type.
-      strategy: { type: 'Recreate', rollingUpdate: null },
+      // The slot is occupied while the old pod lives, so a new one beside it could not enrol; while it drains, one can.
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
       template: {
         metadata: {
           labels: { ...template?.metadata?.labels, ...labels },
