@@ -100,6 +100,7 @@ class ConnectorChannel {
   readonly #presence: ConnectorPresence
   readonly #channel: ServerChannel<ToConnector>
   readonly #feed: ConnectorFeed
+  #reported = false
 
   constructor(
     deps: ChannelDeps,
@@ -140,8 +141,8 @@ class ConnectorChannel {
       case 'sessions':
         if (message.complete) this.#presence.sessions.clear()
         for (const session of message.sessions) this.#presence.sessions.set(session.session, session)
-        if (message.complete) this.#feed.sessionsKnown()
         this.#feed.sessionsOpened(message.sessions.map(({ device }) => device))
+        if (message.complete) this.#feed.sessionsKnown()
         return
       case 'sessionClosed':
         this.#presence.sessions.delete(message.session)
@@ -165,6 +166,7 @@ class ConnectorChannel {
     this.#hub.connectorGone(this.#connectorId)
     this.#hub.rowChanged(this.#slot)
     this.#hub.relayRowsChanged()
+    this.#hub.topologyChanged(this.#feed.key.network)
   }
 
   /** A Connector that comes back with its key is not draining any more, unless another one has taken the slot. */
@@ -186,7 +188,8 @@ class ConnectorChannel {
         .map(({ name }) => name)
         .sort()
         .join()
-    const isNews = presence.ready !== ready || registered(presence.relays) !== registered(relays)
+    const isNews = !this.#reported || presence.ready !== ready || registered(presence.relays) !== registered(relays)
+    this.#reported = true
     presence.ready = ready
     presence.relays = relays
     presence.clockOffsetMs = this.#channel.peerOffsetMs

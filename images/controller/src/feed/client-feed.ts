@@ -129,12 +129,13 @@ export class ClientFeed {
     for (const network of access.networks(held, nowMs)) {
       const acl = issuer.clientAcl(held, network)
       if (acl === undefined) continue
-      const connection = issuer.connectionToken(held, network, acl)
+      const last = this.#sent.get(network)
+      // A Client that has just come may have used up the capabilities of the token that was signed last.
+      const connection = issuer.connectionToken(held, network, acl, { fresh: last === undefined })
       const { spec, metadata } = state.of('network', network)!.body
       const name = spec.displayName ?? metadata.name
       now.add(network)
       renewals.push(acl.renewAtMs, connection.renewAtMs)
-      const last = this.#sent.get(network)
       if (last?.acl === acl.jwt && last.connection === connection.jwt && last.name === name) continue
       this.#sent.set(network, { acl: acl.jwt, connection: connection.jwt, name })
       sink.send({ type: 'network', network, name, acl: acl.jwt, connection: connection.jwt })

@@ -89,13 +89,13 @@ export class Issuer {
     return found
   }
 
-  /** Signs the device's connection token for a network, unless the one signed last still says the same. */
-  connectionToken(device: HeldDevice, network: string, acl: Issued): Issued {
+  /** Signs the device's connection token for a network, unless the one signed last still says the same and need not be `fresh`. */
+  connectionToken(device: HeldDevice, network: string, acl: Issued, { fresh = false } = {}): Issued {
     const { state, keys, clock } = this.#deps
     const nowMs = clock.now()
     const topology = this.#topology.get(network) ?? 0
     const cached = this.#tokens.get(device.row.id)?.get(network)
-    if (cached !== undefined && cached.topology === topology && nowMs < cached.renewAtMs) return cached
+    if (!fresh && cached !== undefined && cached.topology === topology && nowMs < cached.renewAtMs) return cached
     const expiresAtMs = acl.expiresAtMs
     const lifeSeconds = Math.max(1, Math.floor((expiresAtMs - nowMs) / 1000))
     const connectors = this.#connectors(network, expiresAtMs)
