@@ -45,12 +45,10 @@ export class FloorBook {
   reduce(devices: Iterable<string>): Floors {
     const { state, clock } = this.#deps
     const nowMs = clock.now()
-    const untilMs = nowMs + this.keepMs()
     const byNetwork = new Map<string, Floor[]>()
     for (const device of devices)
-      for (const network of this.#reducedNetworks(device, nowMs)) {
-        const floor = { device, rev: state.revision, untilMs }
-        state.addFloor({ tenant: state.tenant, network, ...floor })
+      for (const [network, untilMs] of this.#reducedNetworks(device, nowMs)) {
+        const floor = this.#add(network, { device, rev: state.revision, untilMs })
         byNetwork.set(network, [...(byNetwork.get(network) ?? []), floor])
       }
     this.#keep(byNetwork)
@@ -63,9 +61,11 @@ export class FloorBook {
     const untilMs = clock.now() + this.keepMs()
     const byNetwork = new Map<string, Floor[]>()
     for (const { uid: network } of state.all('network')) {
-      const floors = [...state.devices.keys()].map(device => ({ device, rev: state.revision, untilMs }))
-      for (const floor of floors) state.addFloor({ tenant: state.tenant, network, ...floor })
-      byNetwork.set(network, floors)
+      const { revision: rev } = state
+      byNetwork.set(
+        network,
+        [...state.devices.keys()].map(device => this.#add(network, { device, rev, untilMs })),
+      )
     }
     this.#keep(byNetwork)
   }
@@ -92,18 +92,26 @@ export class FloorBook {
       .execute()
   }
 
-  #reducedNetworks(id: string, nowMs: number): Set<string> {
+  #add(network: string, floor: Floor): Floor {
+    const { state } = this.#deps
+    const { device, rev, untilMs } = state.addFloor({ tenant: state.tenant, network, ...floor })
+    return { device, rev, untilMs }
+  }
+
+  /** Networks in which an outstanding Client ACL says too much, and until when a floor must refuse it. */
+  #reducedNetworks(id: string, nowMs: number): Map<string, number> {
     const { state, access, issuer } = this.#deps
     const device = state.devices.get(id)
     const outstanding = issuer.outstanding(id, nowMs)
-    const reduced = new Set<string>()
-    for (const [network, entries] of outstanding) {
+    const reduced = new Map<string, number>()
+    const keptMs = nowMs + this.keepMs()
+    for (const [network, { entries, untilMs }] of outstanding) {
       const now = device === undefined ? [] : access.entries(device, network, nowMs)
-      if (isReduced(says(entries, nowMs), says(now, nowMs))) reduced.add(network)
+      if (isReduced(says(entries, nowMs), says(now, nowMs))) reduced.set(network, Math.max(keptMs, untilMs + MARGIN_MS))
     }
     // Until the last token that an earlier process signed has expired, what is outstanding is not known.
     if (nowMs < this.#startedAtMs + this.keepMs())
-      for (const { uid } of state.all('network')) if (!outstanding.has(uid)) reduced.add(uid)
+      for (const { uid } of state.all('network')) if (!outstanding.has(uid)) reduced.set(uid, keptMs)
     return reduced
   }
 

@@ -27,7 +27,8 @@ const MAX_CONNECTORS = 64
 
 /** A signed token and when to replace it. */
 export type Issued = { jwt: string; rev: number; renewAtMs: number; expiresAtMs: number }
-type CachedAcl = Issued & { key: string; entries: AclEntry[] }
+/** `outstandingUntilMs`: the end of the last to expire of those that were signed for the device and network. */
+type CachedAcl = Issued & { key: string; entries: AclEntry[]; outstandingUntilMs: number }
 type CachedToken = Issued & { topology: number }
 
 export type IssuerDeps = {
@@ -76,16 +77,19 @@ export class Issuer {
     if (lifeSeconds < 1) return undefined
     const content = { ...this.#names(device, network), rev: state.revision, res: entries }
     const jwt = issueClientAcl(keys.signing('clientAcl').current, content, { nowMs, lifeSeconds })
-    const issued = { jwt, rev: state.revision, key, entries, ...this.#times(nowMs, lifeSeconds, 3) }
+    const times = this.#times(nowMs, lifeSeconds, 3)
+    // An earlier one may live longer: the network's life was longer then.
+    const outstandingUntilMs = Math.max(times.expiresAtMs, cached?.outstandingUntilMs ?? 0)
+    const issued = { jwt, rev: state.revision, key, entries, outstandingUntilMs, ...times }
     remember(this.#acls, device.row.id, network, issued)
     return issued
   }
 
-  /** Entries of each network's Client ACL of the device that has been signed and not expired. */
-  outstanding(device: string, nowMs: number): Map<string, AclEntry[]> {
-    const found = new Map<string, AclEntry[]>()
-    for (const [network, { entries, expiresAtMs }] of this.#acls.get(device) ?? [])
-      if (nowMs < expiresAtMs) found.set(network, entries)
+  /** Client ACLs of the device that have been signed and not all expired: by network the entries of the last, and the end of the longest. */
+  outstanding(device: string, nowMs: number): Map<string, { entries: AclEntry[]; untilMs: number }> {
+    const found = new Map<string, { entries: AclEntry[]; untilMs: number }>()
+    for (const [network, { entries, outstandingUntilMs: untilMs }] of this.#acls.get(device) ?? [])
+      if (nowMs < untilMs) found.set(network, { entries, untilMs })
     return found
   }
 
@@ -173,11 +177,8 @@ export class Issuer {
   /** Forgets what was signed and has expired. */
   forgetExpired(): void {
     const nowMs = this.#deps.clock.now()
-    for (const cache of [this.#acls, this.#tokens])
-      for (const [device, ofDevice] of cache) {
-        for (const [network, { expiresAtMs }] of ofDevice) if (nowMs >= expiresAtMs) ofDevice.delete(network)
-        if (ofDevice.size === 0) cache.delete(device)
-      }
+    forget(this.#acls, ({ outstandingUntilMs }) => nowMs >= outstandingUntilMs)
+    forget(this.#tokens, ({ expiresAtMs }) => nowMs >= expiresAtMs)
   }
 
   #names(device: HeldDevice, network: string) {
@@ -254,6 +255,13 @@ export class Issuer {
 /** The key that capabilities are sealed with: the youngest one in use. */
 export function usableRelayKey(keys: readonly HeldRelayKey[], nowMs: number): HeldRelayKey | undefined {
   return keys.filter(({ activeAtMs }) => activeAtMs !== undefined && activeAtMs <= nowMs).at(-1)
+}
+
+function forget<T>(cache: Map<string, Map<string, T>>, isOver: (value: T) => boolean): void {
+  for (const [device, ofDevice] of cache) {
+    for (const [network, value] of ofDevice) if (isOver(value)) ofDevice.delete(network)
+    if (ofDevice.size === 0) cache.delete(device)
+  }
 }
 
 function remember<T>(cache: Map<string, Map<string, T>>, device: string, network: string, value: T): void {

@@ -84,10 +84,13 @@ export class TenantState {
     return [...(this.#devicesOf.get(user) ?? [])].flatMap(id => this.devices.get(id) ?? [])
   }
 
-  addFloor(floor: FloorRow): void {
+  /** Adds a floor, and answers what holds from then on: one that replaces another is neither lower nor over sooner. */
+  addFloor(floor: FloorRow): FloorRow {
     const ofNetwork = this.floors.get(floor.network) ?? new Map<string, FloorRow>()
-    ofNetwork.set(floor.device, floor)
-    this.floors.set(floor.network, ofNetwork)
+    const { rev = 0, untilMs = 0 } = ofNetwork.get(floor.device) ?? {}
+    const held = { ...floor, rev: Math.max(rev, floor.rev), untilMs: Math.max(untilMs, floor.untilMs) }
+    this.floors.set(floor.network, ofNetwork.set(floor.device, held))
+    return held
   }
 
   async readDeclared(uid: string): Promise<void> {
