@@ -2,11 +2,14 @@ import type { Clock, Log, Supervisor, Timer } from '@sallyport/runtime'
 import type { ControllerConfig } from '@sallyport/schema'
 import { type RelayKeyDeps, rotateRelayKeys } from './declare/relay-key.ts'
 import { CONFLICT_MS } from './feed/operator-feed.ts'
+import type { ConnectorKey } from './state/row.ts'
 import type { Store } from './store/index.ts'
 import type { Tenant, Tenants } from './tenant.ts'
 
 /** Time between two rounds. */
 export const ROUND_MS = 5_000
+/** Longest that a Connector may drain: what `drainSeconds` allows at most, and a little. */
+const MAX_DRAIN_MS = 3_660_000
 /** How long the access log is kept. */
 const ACCESS_LOG_MS = 30 * 86_400_000
 
@@ -48,14 +51,16 @@ export function startHousekeeping(deps: HousekeepingDeps): { close(): void } {
   }
 }
 
-/** A Connector that has been gone for long enough no longer occupies its slot; the key of one that has drained goes. */
+/** A Connector that has been gone for long enough no longer occupies its slot; the key of one that has drained goes, or that drains for too long. */
 async function keepSlots({ store, clock }: HousekeepingDeps, { name, hub }: Tenant): Promise<void> {
   const nowMs = clock.now()
   for (const { uid, row } of [...hub.state.slots].map(([uid, { row }]) => ({ uid, row })))
     if (row.conflictAtMs !== null && nowMs - row.conflictAtMs >= CONFLICT_MS) hub.rowChanged(uid)
-  const gone = [...hub.state.connectorKeys.values()].filter(
-    key => !hub.presence.alive(key.connectorId, clock.monotonic()) && (key.occupied || key.drainingAtMs !== undefined),
-  )
+  const isOver = ({ connectorId, occupied, drainingAtMs }: ConnectorKey) => {
+    if (drainingAtMs !== undefined && nowMs - drainingAtMs >= MAX_DRAIN_MS) return true
+    return !hub.presence.alive(connectorId, clock.monotonic()) && (occupied || drainingAtMs !== undefined)
+  }
+  const gone = [...hub.state.connectorKeys.values()].filter(isOver)
   for (const { connectorId, slot, drainingAtMs } of gone)
     await store.withTransaction(name, async tx => {
       const ofKey = { tenant: name, connectorId }

@@ -27,6 +27,7 @@ export function clientChannels(deps: ClientChannelDeps): (upgrade: Upgrade) => P
     await tenant.hub.caughtUp()
     const { clock, supervisor } = deps
     let feed: ClientFeed | undefined
+    let greeted = false
     acceptControlChannel<FromClient, ToClient>(
       request,
       socket,
@@ -37,7 +38,9 @@ export function clientChannels(deps: ClientChannelDeps): (upgrade: Upgrade) => P
         heartbeat: () => ({ type: 'heartbeat', nowMs: clock.now() }),
         onMessage: message => {
           if (message.type === 'applied' && feed !== undefined) feed.appliedRevision = message.revision
-          if (message.type === 'hello') supervisor.run('client hello', noteDevice(deps, client, message))
+          if (message.type !== 'hello' || greeted) return
+          greeted = true
+          supervisor.run('client hello', noteDevice(deps, client, message))
         },
         onEnd: () => {
           if (feed !== undefined) leave(tenant, feed)

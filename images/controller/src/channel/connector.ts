@@ -6,7 +6,7 @@ import {
   type ServerChannel,
   type Supervisor,
 } from '@sallyport/runtime'
-import { FromConnector, type ToConnector } from '@sallyport/schema'
+import { FromConnector, type LiveSession, type ToConnector } from '@sallyport/schema'
 import { ReplayGuard, TrustError, verifyControllerAssertion } from '@sallyport/trust'
 import { storeAccessLog } from '../access-log.ts'
 import { ApiError } from '../error.ts'
@@ -21,6 +21,8 @@ import type { Upgrade } from './upgrade.ts'
 
 /** Most assertions remembered at a time; a Connector makes one per connection. */
 const MAX_ASSERTIONS = 100_000
+/** Sessions of one Connector that are remembered: as many as it can report at once. */
+const MAX_SESSIONS = 20_000
 
 export type ChannelDeps = {
   store: Store
@@ -68,14 +70,15 @@ async function authenticateConnector(
   const proved = judged(() =>
     verifyControllerAssertion(bearerToken(authorization), { nowMs, leewaySeconds: clockLeewaySeconds }),
   )
-  const untilMs = proved.expiresAtMs + 2 * clockLeewaySeconds * 1000
-  if (!assertions.first(`${proved.connectorId} ${proved.jti}`, untilMs, nowMs))
-    throw new ApiError('unauthenticated', 'the assertion was used before')
   for (const { hub } of tenants.values()) {
     await hub.caughtUp()
     const key = hub.state.connectorKeys.get(proved.connectorId)
     if (key === undefined) continue
     if (hub.state.slots.get(key.slot)?.row.blocked === 1) throw new ApiError('connector_blocked')
+    // Remembered of known keys alone: strangers, who make keys as they like, take no room.
+    const untilMs = proved.expiresAtMs + 2 * clockLeewaySeconds * 1000
+    if (!assertions.first(`${proved.connectorId} ${proved.jti}`, untilMs, nowMs))
+      throw new ApiError('unauthenticated', 'the assertion was used before')
     return { hub, key }
   }
   throw new ApiError('unknown_connector')
@@ -100,6 +103,8 @@ class ConnectorChannel {
   readonly #presence: ConnectorPresence
   readonly #channel: ServerChannel<ToConnector>
   readonly #feed: ConnectorFeed
+  #greeted = false
+  #draining = false
   #reported = false
 
   constructor(
@@ -129,6 +134,8 @@ class ConnectorChannel {
     this.#presence.seenAtMs = clock.monotonic()
     switch (message.type) {
       case 'hello':
+        if (this.#greeted) return
+        this.#greeted = true
         supervisor.run('connector hello', this.#hello(message.version, message.host))
         return
       case 'heartbeat':
@@ -140,7 +147,7 @@ class ConnectorChannel {
         return
       case 'sessions':
         if (message.complete) this.#presence.sessions.clear()
-        for (const session of message.sessions) this.#presence.sessions.set(session.session, session)
+        this.#noteSessions(message.sessions)
         this.#feed.sessionsOpened(message.sessions.map(({ device }) => device))
         if (message.complete) this.#feed.sessionsKnown()
         return
@@ -151,6 +158,8 @@ class ConnectorChannel {
         supervisor.run('access log', this.#accessLog(message.records))
         return
       case 'draining':
+        if (this.#draining) return
+        this.#draining = true
         supervisor.run('connector draining', this.#updateKey({ drainingAtMs: clock.now() }))
         return
     }
@@ -167,6 +176,12 @@ class ConnectorChannel {
     this.#hub.rowChanged(this.#slot)
     this.#hub.relayRowsChanged()
     this.#hub.topologyChanged(this.#feed.key.network)
+  }
+
+  #noteSessions(opened: readonly LiveSession[]): void {
+    const { sessions } = this.#presence
+    for (const session of opened)
+      if (sessions.size < MAX_SESSIONS || sessions.has(session.session)) sessions.set(session.session, session)
   }
 
   /** A Connector that comes back with its key is not draining any more, unless another one has taken the slot. */
