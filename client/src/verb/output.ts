@@ -5,15 +5,15 @@ export type Output = { json: boolean; write(text: string): void; complain(text: 
 
 /** Writes `value` as one line of JSON, or `text` for people. */
 export function show({ json, write }: Output, value: unknown, text: string): void {
-  write(json ? `${JSON.stringify(value)}\n` : text === '' ? '' : `${text}\n`)
+  write(json ? lineOf(value) : text === '' ? '' : `${printable(text)}\n`)
 }
 
 /** Says what went wrong and what to do; the answer is the exit code. */
 export function explainFailure(error: unknown, { json, write, complain }: Output): number {
   const failure = error instanceof ClientError ? error : new ClientError('failed', messageOf(error))
   const { code, message, hint } = failure
-  if (json) write(`${JSON.stringify({ error: code, message, hint })}\n`)
-  else complain(`sallyport: ${message}\n  ${hint}\n`)
+  if (json) write(lineOf({ error: code, message, hint }))
+  else complain(printable(`sallyport: ${message}\n  ${hint}\n`))
   return clientErrors[code].exit
 }
 
@@ -38,4 +38,8 @@ export function relativeTime(atMs: number, nowMs: number): string {
   return seconds >= 0 ? `in ${text}` : `${text} ago`
 }
 
+/** Much of what is shown others have named: nothing of it may steer the terminal. */
+const printable = (text: string) => text.replace(/[^\P{Cc}\n]/gu, '?')
+const lineOf = (value: unknown) =>
+  `${JSON.stringify(value).replace(/[\x7f-\x9f]/g, character => `\\u00${character.charCodeAt(0).toString(16)}`)}\n`
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
