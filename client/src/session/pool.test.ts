@@ -82,6 +82,16 @@ const first = async () => {
 }
 
 describe('the pool', () => {
+  it('opens nothing more at a Connector that the Controller names no more, and cuts nothing', async () => {
+    const { pool, view, opened } = network()
+    const stream = await pool.open(view, REQUEST, NEVER)
+    const [before] = opened
+    const connectors = view.connection!.connectors.filter(({ id }) => id !== before)
+    await pool.open({ ...view, connection: { ...view.connection!, connectors } }, REQUEST, NEVER)
+    expect(opened[1]).not.toBe(before)
+    expect(stream.destroyed).toBe(false)
+  })
+
   it('dials once for streams that begin together, and not again for the next', async () => {
     const { pool, view, dialled, opened } = network()
     await Promise.all([pool.open(view, REQUEST, NEVER), pool.open(view, REQUEST, NEVER)])

@@ -104,9 +104,11 @@ export class SessionPool {
   }
 
   async #entryFor(network: NetworkView, avoided: ReadonlySet<string>, signal: AbortSignal): Promise<Entry> {
+    // One that is named no more drains, or must not be trusted any longer: what it has goes on, nothing new goes there.
+    const named = new Set(network.connection?.connectors.map(({ id }) => id))
     for (const entry of this.#entries) {
-      const fits = entry.network === network.uid && entry.session.accepting && !avoided.has(entry.session.connector)
-      if (fits) return entry
+      const { accepting, connector } = entry.session
+      if (entry.network === network.uid && accepting && named.has(connector) && !avoided.has(connector)) return entry
     }
     if (avoided.size > 0) return this.#dial(network, avoided, signal)
     // Streams that begin at once share one dial; the one who gives up must not take it from the others. Each way has a time-out of its own.
