@@ -18,6 +18,11 @@ export class ReplayGuard {
     return true
   }
 
+  /** Whether `id` has been used and is not void yet. */
+  used(id: string, nowMs: number): boolean {
+    return nowMs < (this.#untilMs.get(id) ?? Number.NEGATIVE_INFINITY)
+  }
+
   #forget(nowMs: number): void {
     for (const [id, untilMs] of this.#untilMs) if (nowMs >= untilMs) this.#untilMs.delete(id)
   }

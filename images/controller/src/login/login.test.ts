@@ -375,6 +375,18 @@ describe('a code', () => {
     expect(await liveLogins(lab)).toBe(0)
   })
 
+  it('with a proof that was used is refused; a proof with nothing behind it takes no room from others', async () => {
+    const lab = await startLab(tryout)
+    const device = await startDevice(lab)
+    const proof = device.proof('POST', `${lab.url}/oauth/token`)
+    const nothing = () => device.trade('C'.repeat(43), {}, proof)
+    expect([(await nothing()).body.error, (await nothing()).body.error]).toEqual(['invalid_grant', 'invalid_grant'])
+    const code = (await device.browse('Alice')).answer?.get('code') ?? ''
+    expect((await device.trade(code, {}, proof)).status).toBe(200)
+    expect((await device.trade(code, {}, proof)).body.error).toBe('invalid_dpop_proof')
+    expect(await liveLogins(lab)).toBe(1)
+  })
+
   it('is over after a minute', async () => {
     const lab = await startLab(tryout)
     const device = await startDevice(lab)

@@ -99,15 +99,22 @@ function proveDevice({ deps, tenant, replays }: Endpoint, proof: unknown): Proof
       nowMs,
       leewaySeconds: deps.clockLeewaySeconds,
     })
-    const untilMs = nowMs + (DPOP_LIFE_SECONDS + 2 * deps.clockLeewaySeconds) * 1000
-    if (!replays.first(proved.jti, untilMs, nowMs))
-      throw new TokenError('invalid_dpop_proof', 'DPoP proof was used before')
+    if (replays.used(proved.jti, nowMs)) throw usedProof()
     return proved
   } catch (cause) {
     if (!(cause instanceof TrustError)) throw cause
     throw new TokenError('invalid_dpop_proof', `${cause.code}: ${cause.message}`, { cause })
   }
 }
+
+/** Remembers a proof when it has earned tokens: whoever has nothing to trade takes no room from others. */
+function spendProof({ deps, replays }: Endpoint, { jti }: Proof): void {
+  const nowMs = deps.clock.now()
+  const untilMs = nowMs + (DPOP_LIFE_SECONDS + 2 * deps.clockLeewaySeconds) * 1000
+  if (!replays.first(jti, untilMs, nowMs)) throw usedProof()
+}
+
+const usedProof = () => new TokenError('invalid_dpop_proof', 'DPoP proof was used before')
 
 async function tradeCode(endpoint: Endpoint, input: unknown, proof: Proof): Promise<TokenAnswer> {
   if (!codeForm.check(input)) throw badForm(codeForm.problems(input))
@@ -126,6 +133,7 @@ async function tradeCode(endpoint: Endpoint, input: unknown, proof: Proof): Prom
       }
       const misused = whyMisused(grant, input, proof)
       if (misused !== undefined) return refuse('invalid_grant', misused)
+      spendProof(endpoint, proof)
       const device = await bindDevice(deps, tx, grant.user, proof, input)
       if (device === undefined) return refuse('device_blocked', 'this device is blocked; ask your administrator')
       const login = newLogin(tx.tenant, grant.user, device, now, deps.lifetimes.maxSessionSeconds)
@@ -178,6 +186,7 @@ async function rotateRefresh(endpoint: Endpoint, input: unknown, proof: Proof): 
       if (deviceIdOf(proof.key) !== login.device) return { refuse: 'the login is bound to another device key' }
       const refused = await whyOver(tx, login, now)
       if (refused !== undefined) return { refuse: refused }
+      spendProof(endpoint, proof)
       const refreshToken = `spr_${login.id}.${randomSecret()}`
       const row = { ...login, refreshHash: hashOf(refreshToken), previousRefreshHash: hash, refreshedAtMs: now }
       await tx.db
