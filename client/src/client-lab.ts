@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { configFrom, startController } from '@sallyport/controller'
 import { silentLog } from '@sallyport/runtime'
-import { freePorts, type Run, run, ScriptedBrowser } from '@sallyport/testkit'
+import { eventually, freePorts, type Run, run, ScriptedBrowser } from '@sallyport/testkit'
 import {
   createCa,
   createStoreKey,
@@ -24,7 +24,15 @@ export const closers: (() => unknown)[] = []
 
 /** Ends everything that the tests of a file have started. */
 export async function closeLab(): Promise<void> {
-  for (const close of closers.splice(0).reverse()) await close()
+  const failures: unknown[] = []
+  for (const close of closers.splice(0).reverse()) {
+    try {
+      await close()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'not everything has ended in order')
 }
 
 /** A directory that is gone at the end; short, because a socket's path may not be long. */
@@ -105,6 +113,37 @@ export async function startTestController(changes: { tenant?: object; controller
 }
 export type TestController = Awaited<ReturnType<typeof startTestController>>
 
+/** Pid of the daemon of `home`; undefined where there is none. */
+export function daemonPid(home: string): number | undefined {
+  try {
+    return Number.parseInt(readFileSync(join(home, 'daemon.lock'), 'utf8'), 10) || undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether there is a process with this pid. */
+export function isRunning(pid: number): boolean {
+  return signalled(pid, 0)
+}
+
+async function endDaemon(home: string): Promise<void> {
+  const pid = daemonPid(home)
+  if (pid === undefined || !signalled(pid, 'SIGTERM')) return
+  await eventually(`the end of daemon ${pid}`, () => !isRunning(pid)).catch(error => {
+    signalled(pid, 'SIGKILL')
+    throw error
+  })
+}
+
+function signalled(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}
+
 /** What a command printed and how it ended. */
 export type Ran = { code: number | string; out: string; err: string }
 
@@ -112,7 +151,7 @@ export type Ran = { code: number | string; out: string; err: string }
 export function commandLine(home = join(scratch(), 'home')) {
   mkdirSync(home, { recursive: true, mode: 0o700 })
   const env = { SALLYPORT_HOME: home, SALLYPORT_BROWSER: '' }
-  closers.push(() => command('daemon', 'stop'))
+  closers.push(() => endDaemon(home))
   const begin = (...args: string[]): Run => run({ name: `sallyport ${args[0]}`, args: [MAIN, ...args], env })
   const commandWith = async (input: string, ...args: string[]): Promise<Ran> => {
     const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...env } })

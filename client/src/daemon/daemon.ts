@@ -21,7 +21,7 @@ import { type Lock, takeLock } from './lock.ts'
 
 /** How long a verb waits for the Controller's first word. */
 const READY_TIMEOUT_MS = 5_000
-const GUARD_EVERY_MS = 10_000
+const GUARD_EVERY_MS = 5_000
 
 /** What a daemon is given beside its configuration. */
 export type DaemonDeps = { clock?: Clock; log: Log }
@@ -59,9 +59,14 @@ export class Daemon {
     const lock = takeLock(home)
     if ('heldBy' in lock) throw new ClientError('daemon_failed', `a daemon runs already (pid ${lock.heldBy})`)
     this.#lock = lock
-    const profile = await this.#store.read()
-    if (profile?.refreshToken !== undefined) await this.#use(profile, await this.#store.deviceKey())
-    this.#server = await serveLocal(socketPath(home), this, this.#log)
+    try {
+      const profile = await this.#store.read()
+      if (profile?.refreshToken !== undefined) await this.#use(profile, await this.#store.deviceKey())
+      this.#server = await serveLocal(socketPath(home), this, this.#log)
+    } catch (error) {
+      await this.close()
+      throw error
+    }
     this.#log.info({ home }, 'listening for verbs')
     this.#watch(lock)
   }
@@ -170,11 +175,14 @@ export class Daemon {
   async #close(): Promise<void> {
     this.#log.info('stopping')
     this.#guard?.cancel()
-    await this.#server?.close()
-    await Promise.all([...this.#captures].map(capture => capture.close()))
-    await this.#account?.close()
-    this.#lock?.release()
-    this.#ended.resolve()
+    try {
+      await this.#server?.close()
+      await Promise.all([...this.#captures].map(capture => capture.close()))
+      await this.#account?.close()
+    } finally {
+      this.#lock?.release()
+      this.#ended.resolve()
+    }
   }
 
   async #use(

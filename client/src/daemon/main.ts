@@ -3,15 +3,22 @@ import { type DaemonConfig, readDaemonConfig } from '../config.ts'
 import { ClientError } from '../error.ts'
 import { Daemon, startDaemon } from './daemon.ts'
 
+/** Time in which what is still under way, such as a dial, may end by itself once the daemon has. */
+const LINGER_MS = 2_000
+
 /** Runs a daemon in this process until it is told to stop. `home` is the state directory of who has started it. Throws ClientError. */
 export async function runDaemon(home: string | undefined): Promise<number> {
   const config = configOf(home)
   const log = createLog('sallyport', config.logLevel)
-  const daemon = home === undefined ? await startDaemon(config, { log }) : await startFor(config, log)
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void daemon.close())
-  process.on('SIGHUP', () => undefined) // The terminal of the verb that has started it may close.
-  await daemon.ended
-  return 0
+  try {
+    const daemon = home === undefined ? await startDaemon(config, { log }) : await startFor(config, log)
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void daemon.close())
+    process.on('SIGHUP', () => undefined) // The terminal of the verb that has started it may close.
+    await daemon.ended
+    return 0
+  } finally {
+    setTimeout(() => process.exit(), LINGER_MS).unref()
+  }
 }
 
 /** Starts for a verb, which has made the state directory: where it is gone, the verb and its person are as well. */
