@@ -98,6 +98,7 @@ describe('admin pages', () => {
     const first = await page()
     expect(first.items.map(({ seq }) => seq)).toEqual([1, 2, 3])
     expect((await page(first.next)).items.map(({ seq }) => seq)).toEqual([4, 5, 6])
+    await office.vacated()
     const connectors = (await root.as('GET', '/v1/admin/connectors')).body as { items: object[] }
     expect(connectors.items).toMatchObject([
       { id: uid('connector-0'), connectorId: office.connector.id, connected: false },

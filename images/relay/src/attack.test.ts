@@ -58,8 +58,8 @@ describe('a capability', () => {
     expect(connector.taken).toBe(1)
   })
 
-  it('that is replayed 1 000 times reaches the Connector 30 times', async () => {
-    const { relay, connector } = await lab()
+  it('that is replayed 1 000 times in a minute reaches the Connector 30 times', async () => {
+    const { relay, connector } = await lab({}, new FakeClock(systemClock.now()))
     const capability = relay.capability(connector)
     const outcomes: string[] = []
     for (let round = 0; round < 250; round++) {
@@ -72,7 +72,7 @@ describe('a capability', () => {
     expect(tally(outcomes)).toEqual({ tunnel: 30, capability_refused: 970 })
     expect(connector.taken).toBe(30)
     await dialThrough(relay, connector)
-  })
+  }, 120_000)
 
   it('makes four handshakes at a time, and a fifth when one has gone on', async () => {
     const { relay, connector } = await lab()

@@ -140,6 +140,7 @@ describe('a change', () => {
 
   it('reaches nobody whom it does not touch', async () => {
     const { operator } = office
+    await office.vacated()
     const client = bob.connect()
     await client.next('synced')
     const before = client.messages.length
@@ -189,6 +190,7 @@ describe('an admin', () => {
 describe('the operator', () => {
   it('sees its rows, hears of a consumed token and of programming', async () => {
     const { operator } = office
+    await office.vacated()
     const feed = lab.operatorChannel(operator.token())
     await feed.next('snapshot', ({ complete }) => complete)
     const rows = feed.of('snapshot').flatMap(({ rows }) => rows)
@@ -204,12 +206,9 @@ describe('the operator', () => {
     const there = office.connector.connect()
     await feed.next('row', ({ row }) => row.uid === uid('connector-0') && row.slot?.connected === true)
     await feed.next('row', ({ row }) => row.uid === uid('docs') && row.programming === 'programmed')
+    const before = feed.messages.length
     await there.channel.close()
-    await feed.next(
-      'row',
-      ({ row }) => row.uid === uid('connector-0') && row.slot?.connected === false,
-      feed.messages.length - 1,
-    )
+    await feed.next('row', ({ row }) => row.uid === uid('connector-0') && row.slot?.connected === false, before)
     expect((await operator.get('resource', 'docs')).body.programming).toBe('programmed')
 
     await operator.delete('resource', 'docs')

@@ -18,6 +18,7 @@ import {
 import {
   type ControllerConfigInput,
   type DeclaredKind,
+  type DeclaredRow,
   type FromClient,
   type FromConnector,
   type FromOperator,
@@ -501,5 +502,11 @@ export async function furnish(lab: ControllerLab, members: string[], tenant = 'd
   const { token } = await operator.enrolmentToken(slot)
   const enrolled = await connector.enrol(token)
   if (enrolled.status !== 200) throw new Error(`enrolment: ${enrolled.status} ${enrolled.text}`)
-  return { operator, network, slot, group, resource, relays, connector }
+  /** Waits until the Controller has seen the end of the Connector's channel. */
+  const vacated = () =>
+    eventually('that the Connector is gone', async () => {
+      const { body } = await operator.get('connector', slot)
+      return (body as DeclaredRow).slot?.connected === false
+    })
+  return { operator, network, slot, group, resource, relays, connector, vacated }
 }
