@@ -43,6 +43,22 @@ describe('without the Controller', () => {
     expect(await client.refusal('web.internal', scene.service.port)).toBe('opened')
   })
 
+  it('a block that came meanwhile counts from the first attempt to connect on, until it is lifted', async () => {
+    const connector = await startReady()
+    const client = await connect(granted({ [WEB]: web() }))
+    const stream = await client.open('web.internal', scene.service.port)
+    const cut = codeOf(stream)
+    scene.controller.state.blocked = true
+    scene.controller.dropChannels()
+    expect(await cut).toBe('revoked')
+    await eventually('the Resource’s side', () => scene.service.open() === 0)
+    expect(await client.refusal('web.internal', scene.service.port)).toBe('revoked')
+    expect(await connector.ready()).toBe(false)
+    scene.controller.state.blocked = false
+    await eventually('a ready Connector', connector.ready)
+    expect(await client.refusal('web.internal', scene.service.port)).toBe('opened')
+  })
+
   it('the access log waits for it', async () => {
     await startReady()
     const client = await connect(granted({ [WEB]: web() }))

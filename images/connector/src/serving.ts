@@ -48,6 +48,8 @@ export class Serving {
   #refusedAcl: string | undefined
   #writing: Promise<void> = Promise.resolve()
   #draining = false
+  /** The Controller has refused a connection because an admin has blocked this Connector. */
+  #blocked = false
 
   /** Begins to serve from what was saved, before the Controller is reached. */
   constructor(options: ServingOptions) {
@@ -69,7 +71,7 @@ export class Serving {
       reach: options.reach,
       metrics,
       record: options.record,
-      suspended: () => (this.#loss.expired ? 'controller_lost' : undefined),
+      suspended: () => (this.#blocked ? 'revoked' : this.#loss.expired ? 'controller_lost' : undefined),
       tenant: trust.current.tenant,
       trust: this.#credential.acceptorTrust,
       onOpened: session => void this.#link.send({ type: 'sessions', complete: false, sessions: [session] }),
@@ -119,9 +121,11 @@ export class Serving {
       {
         name: 'acl',
         failing: () =>
-          this.#loss.expired
-            ? 'without the Controller for longer than the network allows'
-            : this.access.unservable(this.time.now()),
+          this.#blocked
+            ? 'an admin has blocked this Connector'
+            : this.#loss.expired
+              ? 'without the Controller for longer than the network allows'
+              : this.access.unservable(this.time.now()),
       },
       { name: 'draining', failing: () => (this.#draining ? 'shutting down' : undefined) },
     ]
@@ -172,6 +176,7 @@ export class Serving {
   #down({ status, error }: ChannelEnd): void {
     this.#options.metrics.controllerConnected.set(0)
     this.#loss.lost(this.access.onControllerLoss)
+    if (status === 403 && error === 'connector_blocked') this.#blocked = true
     // A batch that was cut off will not be completed: what has come of it counts.
     this.sessions.settle()
     if (status === 401 && error === 'unknown_connector') this.#options.onUnknownIdentity()
@@ -266,6 +271,7 @@ export class Serving {
     }
     this.access.complete(revision)
     this.#loss.regained()
+    this.#blocked = false
     this.sessions.settle()
     supervisor.run(
       'save access',

@@ -30,7 +30,13 @@ export async function startTestController(token: { value: string }, port = 0) {
   const enrolled: Key[] = []
   const refusals: string[] = []
   const channels: ServerChannel<ToConnector>[] = []
-  const state = { known: true, loseReplies: 0, occupied: false, onOpen: (_push: (message: ToConnector) => void) => {} }
+  const state = {
+    known: true,
+    blocked: false,
+    loseReplies: 0,
+    occupied: false,
+    onOpen: (_push: (message: ToConnector) => void) => {},
+  }
   let used: string | undefined
 
   const enrol = (body: unknown): [number, unknown] => {
@@ -76,6 +82,7 @@ export async function startTestController(token: { value: string }, port = 0) {
     if (!state.known || enrolled.at(-1)?.connectorId !== connectorId) {
       return refuseUpgrade(socket, 401, { error: 'unknown_connector', message: 'enrol again' })
     }
+    if (state.blocked) return refuseUpgrade(socket, 403, { error: 'connector_blocked', message: 'blocked' })
     acceptControlChannel<FromConnector, ToConnector>(
       request,
       socket,
