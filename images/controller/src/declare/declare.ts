@@ -18,6 +18,7 @@ export async function putDeclared(
     const before = await readRow(tx, uid)
     if (before !== undefined && (before.kind !== kind || before.source !== source)) throw new ApiError('uid_taken')
     if (before?.digest === body.digest) return { revision: before.revision, changed: false }
+    if (kind === 'network' && before === undefined) await requireUnused(tx, source, uid)
     await requireNetwork(tx, source, body.network)
     await requireFreeName(tx, uid, body.relayName)
     const revision = await tx.revision()
@@ -91,6 +92,18 @@ async function requireNetwork(tx: Tx, source: string, network: string | undefine
   if (network === undefined) return
   const row = await readRow(tx, network)
   if (row?.kind !== 'network' || row.source !== source) throw new ApiError('unknown_network')
+}
+
+/** A new network must not take over what another source has left in one of that UID. */
+async function requireUnused(tx: Tx, source: string, network: string): Promise<void> {
+  const rows = await tx.db
+    .selectFrom('declared')
+    .select('body')
+    .where('tenant', '=', tx.tenant)
+    .where('source', '!=', source)
+    .where('kind', 'in', ['connector', 'resource'])
+    .execute()
+  if (rows.some(({ body }) => readJson<{ network: string }>(body).network === network)) throw new ApiError('uid_taken')
 }
 
 /** A pass for one Relay must not be good at another one. */
