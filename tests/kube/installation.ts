@@ -175,19 +175,24 @@ export class KubeInstallation {
       status,
       reason,
       namespace = NAMESPACE,
-    }: { type: string; status: string; reason?: string; namespace?: string },
+      timeoutMs = 20_000,
+    }: { type: string; status: string; reason?: string; namespace?: string; timeoutMs?: number },
   ): Promise<Condition> {
     let seen: unknown
-    return eventually(`${type}=${status}${reason === undefined ? '' : `/${reason}`} at ${kind} ${name}`, async () => {
-      const live = await this.find(kind, name, namespace)
-      seen = live?.status?.conditions
-      const found = live?.status?.conditions?.find(condition => condition.type === type)
-      const fits =
-        found?.status === status &&
-        (reason === undefined || found.reason === reason) &&
-        found.observedGeneration === live?.metadata.generation
-      return fits ? found : undefined
-    }).catch(cause => {
+    return eventually(
+      `${type}=${status}${reason === undefined ? '' : `/${reason}`} at ${kind} ${name}`,
+      async () => {
+        const live = await this.find(kind, name, namespace)
+        seen = live?.status?.conditions
+        const found = live?.status?.conditions?.find(condition => condition.type === type)
+        const fits =
+          found?.status === status &&
+          (reason === undefined || found.reason === reason) &&
+          found.observedGeneration === live?.metadata.generation
+        return fits ? found : undefined
+      },
+      timeoutMs,
+    ).catch(cause => {
       throw new Error(`${cause.message}; it has ${JSON.stringify(seen)}`)
     })
   }

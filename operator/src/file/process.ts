@@ -57,7 +57,8 @@ export class KeptProcess {
   async stop(): Promise<void> {
     this.#state = 'stopped'
     this.#timer?.cancel()
-    const pid = this.#pid
+    // One that an operator before this one has started, and nobody has taken up, goes as well.
+    const pid = this.#pid ?? this.#former()?.pid
     if (pid !== undefined) await this.#end(pid)
     rmSync(this.#noteFile, { force: true })
   }

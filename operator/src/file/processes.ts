@@ -63,9 +63,10 @@ export class Processes {
     const name = nameOf(deployment)
     this.#wanted.delete(name)
     await this.#turn(name, async () => {
-      const kept = this.#kept.get(name)
+      const { directory, clock, log } = this.#options
+      const kept = this.#kept.get(name) ?? new KeptProcess(this.#read(deployment).spec, directory, clock, log)
       this.#kept.delete(name)
-      await kept?.stop()
+      await kept.stop()
     })
   }
 

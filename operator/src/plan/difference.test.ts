@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest'
+import { differs } from './difference.ts'
+
+describe('what is wanted and what is there', () => {
+  it.each([
+    ['the same', { a: 1 }, { a: 1 }, false],
+    ['another value', { a: 1 }, { a: 2 }, true],
+    ['nothing there', { a: 1 }, undefined, true],
+    ['more there than wanted', { a: 1 }, { a: 1, b: 2 }, false],
+    ['more deep inside', { a: { b: 1 } }, { a: { b: 1, c: 2 } }, false],
+    ['a member missing deep inside', { a: { b: 1 } }, { a: {} }, true],
+    ['a list of the same', { a: [1, 2] }, { a: [1, 2] }, false],
+    ['a list with one more', { a: [1] }, { a: [1, 2] }, true],
+    ['a list in another order', { a: [1, 2] }, { a: [2, 1] }, true],
+    ['items with what the server fills in', { a: [{ n: 1 }] }, { a: [{ n: 1, protocol: 'TCP' }] }, false],
+    ['what is not wanted', { a: undefined }, {}, false],
+    [
+      'an amount in two notations',
+      { resources: { limits: { cpu: '0.1' } } },
+      { resources: { limits: { cpu: '100m' } } },
+      false,
+    ],
+    ['amounts of memory', { requests: { memory: '67108864' } }, { requests: { memory: '64Mi' } }, false],
+    ['another amount', { requests: { memory: '64M' } }, { requests: { memory: '64Mi' } }, true],
+    ['amounts elsewhere', { labels: { cpu: '0.1' } }, { labels: { cpu: '100m' } }, true],
+  ])('%s', (_, wanted, live, outcome) => {
+    expect(differs(wanted, live)).toBe(outcome)
+  })
+})
