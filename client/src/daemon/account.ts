@@ -24,6 +24,8 @@ import { Bell } from './bell.ts'
 
 /** Shortest time between two requests for fresh tokens. */
 const REFRESH_EVERY_MS = 5_000
+/** Shortest time between two attempts to reach the Controller that applications cause. */
+const HURRY_EVERY_MS = 1_000
 
 const incoming = messageParser(ToClient)
 
@@ -58,6 +60,7 @@ export class Account {
   #synced = false
   #offsetMs: number | undefined
   #refreshedAtMs = Number.NEGATIVE_INFINITY
+  #hurriedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: AccountOptions) {
     const { profile, store, keys, clock } = options
@@ -82,6 +85,11 @@ export class Account {
 
   get state(): AccountState {
     return this.#state
+  }
+
+  /** What the control channel is doing; undefined while there is none. */
+  get channelState(): ChannelState['kind'] | undefined {
+    return this.#channel?.state.kind
   }
 
   get clockOffsetMs(): number | undefined {
@@ -142,7 +150,21 @@ export class Account {
   route(host: string, port: number): Routed | undefined {
     const { kind, detail } = this.#state
     const whyNotRenewed = kind === 'connected' ? '' : `: ${detail ?? 'the Controller is not reached'}`
-    return routeTo(this.knowledge, { host, port }, this.now(), whyNotRenewed)
+    try {
+      return routeTo(this.knowledge, { host, port }, this.now(), whyNotRenewed)
+    } catch (error) {
+      // Somebody waits for what only the Controller can renew.
+      if (error instanceof ClientError && error.code === 'expired') this.hurry()
+      throw error
+    }
+  }
+
+  /** Tries at once to reach a Controller that was not reached, if that was not done just now. */
+  hurry(): void {
+    const nowMs = this.#options.clock.monotonic()
+    if (this.channelState !== 'down' || nowMs - this.#hurriedAtMs < HURRY_EVERY_MS) return
+    this.#hurriedAtMs = nowMs
+    this.#channel?.hurry()
   }
 
   /** Opens a stream to a destination that was routed. Throws ClientError. */

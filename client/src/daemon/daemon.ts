@@ -237,7 +237,10 @@ export class Daemon {
   async #loggedIn(signal: AbortSignal): Promise<Account> {
     const account = this.#account
     if (account === undefined) throw new ClientError('not_logged_in', 'nobody is logged in')
-    if (account.knowledge.networks.size === 0) await this.#ready(signal)
+    if (account.knowledge.networks.size === 0) {
+      account.hurry()
+      await this.#ready(signal)
+    }
     if (account.state.kind === 'loginRequired') {
       throw new ClientError('login_required', account.state.detail ?? 'the login is over')
     }

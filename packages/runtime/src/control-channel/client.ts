@@ -103,6 +103,13 @@ export class ControlChannel<I extends { type: string }, O extends { type: string
     this.#connect()
   }
 
+  /** Attempts at once where it waits for the next attempt; the waits grow on as if it had waited. */
+  hurry(): void {
+    if (this.#state.kind !== 'down') return
+    this.#retry?.cancel()
+    this.#connect()
+  }
+
   /** Ends the channel for good, in order; what was sent before still arrives. */
   close(reason = ''): Promise<void> {
     if (this.#state.kind === 'closed') return Promise.resolve()

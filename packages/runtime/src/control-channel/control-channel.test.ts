@@ -113,6 +113,28 @@ describe('a control channel', () => {
     expect(client.channel.exporter('EXPORTER-y', 32)).not.toEqual(client.channel.exporter('EXPORTER-x', 32))
   })
 
+  it('attempts at once when it is hurried, and waits as long as before when that fails', async () => {
+    const clock = new FakeClock(systemClock.now())
+    const gone = await startControlServer()
+    await gone.close()
+    const client = startClient(gone.port, { clock })
+    const waits = () => client.states.flatMap(state => (state.kind === 'down' ? [state.retryInMs] : []))
+    client.channel.hurry()
+    for (let failures = 1; failures <= 4; failures++) {
+      await eventually('a failure', () => waits().length === failures)
+      if (failures < 4) client.channel.hurry()
+    }
+    expect(waits()).toEqual([2, 4, 8, 16])
+    const server = await startControlServer({ port: gone.port })
+    client.channel.hurry()
+    client.channel.hurry()
+    await opened(client)
+    client.channel.hurry()
+    expect(client.channel.state.kind).toBe('open')
+    expect(server.headers).toEqual(['Bearer 5'])
+    expect(client.channel.send(hello)).toBe(true)
+  })
+
   it('comes back by itself, with new headers, when the server is gone for a while', async () => {
     const first = await startControlServer()
     const client = startClient(first.port)
