@@ -218,6 +218,33 @@ describe.each(withBody.map(route => [`${route.method} ${route.url}`, { ...route,
   },
 )
 
+describe('a body that never ends', () => {
+  it.each([
+    ['PUT', `/v1/networks/${uid('office')}`],
+    ['POST', '/v1/enroll'],
+    ['POST', '/oauth/token'],
+  ])('%s %s ends at its limit', async (method, path) => {
+    const type = path.startsWith('/oauth') ? 'application/x-www-form-urlencoded' : 'application/json'
+    const headers = { ...bearer(operatorToken(lab.operatorKeys, lab.url)), 'content-type': type }
+    let sentBytes = 0
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const options = { method, ca: lab.ca.certificatePem, agent: false, headers }
+      const sent = request(`${lab.url}${path}`, options, response => {
+        resolve(response.statusCode)
+        sent.destroy()
+      })
+      sent.on('error', reject)
+      const more = () => {
+        if (sent.destroyed || sentBytes > 4 * MAX_BODY_BYTES) return
+        sentBytes += 16_384
+        sent.write(' '.repeat(16_384), () => setImmediate(more))
+      }
+      more()
+    })
+    expect(status).toBe(413)
+  })
+})
+
 describe('a proof', () => {
   it('is good once', async () => {
     const headers = root.headersFor('GET', '/v1/admin/users')
