@@ -61,4 +61,19 @@ describe('an operator', () => {
     })
     server.close()
   })
+
+  it('whom nobody knows cannot make the Controller ask for keys many times at once', async () => {
+    let asked = 0
+    const server = createServer((_request, response) => {
+      asked++
+      response.writeHead(503).end()
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const auth = authWith({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks` })
+    const strangers = Array.from({ length: 50 }, () => auth(operatorToken(others, url)))
+    const outcomes = await Promise.allSettled(strangers)
+    expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true)
+    expect(asked).toBe(1)
+    server.close()
+  })
 })

@@ -105,6 +105,7 @@ class KeySource {
   readonly #config: OperatorConfig
   readonly #clock: Clock
   #held: (KeySet & { atMs: number }) | undefined
+  #fetching: Promise<KeySet> | undefined
   #text: string | undefined
 
   constructor(config: OperatorConfig, clock: Clock) {
@@ -120,8 +121,18 @@ class KeySource {
     const nowMs = this.#clock.monotonic()
     const age = this.#held === undefined ? Number.POSITIVE_INFINITY : nowMs - this.#held.atMs
     if (this.#held !== undefined && age < (fresh ? REFETCH_MS : FETCHED_MS)) return this.#held
-    const set = jwks === 'inCluster' ? await discover(issuer) : await fetchKeys(jwks, issuer)
-    this.#held = { ...set, atMs: nowMs }
+    // However many ask at once, strangers among them, the issuer is asked once.
+    this.#fetching ??= this.#fetch(() => (jwks === 'inCluster' ? discover(issuer) : fetchKeys(jwks, issuer))).finally(
+      () => {
+        this.#fetching = undefined
+      },
+    )
+    return this.#fetching
+  }
+
+  async #fetch(from: () => Promise<KeySet>): Promise<KeySet> {
+    const atMs = this.#clock.monotonic()
+    this.#held = { ...(await from()), atMs }
     return this.#held
   }
 
