@@ -20,8 +20,8 @@ node_modules/.installed: package.json package-lock.json $(wildcard packages/*/pa
 demo: install ## See it all on loopback: refused, granted, reached, cut (ONCE=1 exits after the steps)
 	@node hack/demo/main.ts $(if $(ONCE),--once)
 
-test: install ## Run everything that CI runs
-	@node hack/test.ts
+test: install ## Run everything that CI runs (ONLY=tests/kube: that alone)
+	@node hack/test.ts $(ONLY)
 
 check: install ## Types, lint and formatting
 	@biome check --error-on-warnings . && tsc
