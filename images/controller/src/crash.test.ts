@@ -32,7 +32,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
 const start = async () => {
   const process = run({ name: 'controller', args: [main, '--config', configFile] })
-  await process.line(/"msg":"serving"/)
+  await process.line(/"msg":"serving"/, 60_000)
   return process
 }
 
@@ -53,7 +53,7 @@ function call(method: string, path: string, body?: unknown): Promise<{ status: n
 }
 
 describe('a Controller killed in the middle of writes', () => {
-  it('has everything that it acknowledged when it is back', { timeout: 60_000 }, async () => {
+  it('has everything that it acknowledged when it is back', { timeout: 180_000 }, async () => {
     const first = await start()
     const acknowledged: string[] = []
     let killed: Promise<unknown> | undefined
@@ -106,7 +106,7 @@ describe('a Controller that is misconfigured', () => {
       expect(said).toContain(field)
   })
 
-  it('waits for its certificate up to the limit, and says so', async () => {
+  it('waits for its certificate up to the limit, and says so', { timeout: 120_000 }, async () => {
     const file = join(dir, 'early.json')
     const tls = { certFile: join(dir, 'none.crt'), keyFile: join(dir, 'none.key') }
     const config = { url, metricsListen: '127.0.0.1:0', database: { path: join(dir, 'e.db') }, startupWaitSeconds: 1 }
@@ -115,7 +115,7 @@ describe('a Controller that is misconfigured', () => {
       JSON.stringify({ ...config, storeKeyFile: join(dir, 'store.key'), tls, tenants: [{ name: 'default' }] }),
     )
     const process = run({ name: 'controller', args: [main, '--config', file] })
-    await process.line(/waiting for certificate/)
+    await process.line(/waiting for certificate/, 60_000)
     expect(await process.ended).toBe(1)
     expect(process.lines.join('\n')).toMatch(/not usable after 1 s/)
   })

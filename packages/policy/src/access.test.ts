@@ -186,7 +186,7 @@ describe('a change touches', () => {
     )
   })
 
-  it('only the touched, within 50 ms, with 10 000 Resources, 1 000 users and 200 Groups', () => {
+  it('only the touched, within 50 ms of its own running, with 10 000 Resources, 1 000 users and 200 Groups', () => {
     const index = new AccessIndex()
     const name = (user: number) => `u${user}@example.org`
     for (let user = 0; user < 1_000; user++) index.putPerson(person(`u${user}` as UserId))
@@ -196,13 +196,14 @@ describe('a change touches', () => {
       const access = [0, 1, 2].map(at => to(`g${(number + at * 67) % 200}` as GroupId))
       index.putResource(resource(`r${number}` as ResourceId, access))
     }
-    const began = performance.now()
+    const before = process.threadCpuUsage()
     const touched = index.putGroup(group('g7' as GroupId, members(7).slice(1)))
     const lists = [...touched.users].map(user => index.reachable(user, NOW, NOW))
-    expect(performance.now() - began).toBeLessThan(50)
+    const { user, system } = process.threadCpuUsage(before)
+    expect((user + system) / 1_000).toBeLessThan(50)
     expect(touched.users.size).toBe(1)
     expect(lists[0]!.length).toBeGreaterThan(100)
-  })
+  }, 120_000)
 })
 
 describe('a duration', () => {

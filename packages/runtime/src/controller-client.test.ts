@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createControllerClient } from './controller-client.ts'
 import { ControllerError, RuntimeError } from './error.ts'
 import { fetchPinnedCa } from './pinned-ca.ts'
-import { servingIdentity, startServer } from './test/server.ts'
+import { servingIdentity, startRefusing, startServer } from './test/server.ts'
 
 const identity = servingIdentity()
 const answer = parser(Type.Object({ revision: Type.Integer() }))
@@ -121,8 +121,10 @@ describe('the REST client of the Controller', () => {
   })
 
   it('says refused where nobody listens', async () => {
-    const client = createControllerClient({ url: 'https://127.0.0.1:1' })
+    const { port, close } = await startRefusing()
+    const client = createControllerClient({ url: `https://127.0.0.1:${port}` })
     expect(await failure(client.request({ method: 'GET', path: '/' }))).toMatchObject({ code: 'refused' })
+    close()
   })
 })
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { createCa, generateKeyPair, issueServingCertificate, privateKeyToPem } from '@sallyport/trust'
 import { systemClock } from '../clock.ts'
 
@@ -16,6 +16,19 @@ export function servingIdentity() {
     cert: issueServingCertificate(ca, names, life) + ca.certificatePem,
     key: privateKeyToPem(keys.privateKey),
   }
+}
+
+/** A port of 127.0.0.1 that refuses: it is the own end of a connection, so nobody can listen there until `close`. */
+export async function startRefusing(): Promise<{ port: number; close: () => void }> {
+  const server = createTcpServer(peer => peer.on('error', () => undefined).resume())
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  await new Promise<void>((resolve, reject) => socket.once('error', reject).once('connect', resolve))
+  const close = () => {
+    socket.destroy()
+    server.close()
+  }
+  return { port: socket.localPort ?? 0, close }
 }
 
 /** An HTTPS server on loopback that can drop all its connections. */
