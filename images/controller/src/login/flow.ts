@@ -6,7 +6,7 @@ import { loginRefused, type Person } from './audit.ts'
 import type { AuthorizeRequest } from './authorize-request.ts'
 import { LoginError } from './error.ts'
 import { type Identity, judgeIdentity } from './identity.ts'
-import { putRecord, takeRecord } from './record.ts'
+import { makeRoom, putRecord, takeRecord } from './record.ts'
 import type { LoginTenant } from './tenant.ts'
 
 /** How long a person may take at the provider. */
@@ -61,6 +61,7 @@ export async function beginLogin(
     browserHash: hashOf(browserSecret),
   }
   const id = hashOf(state)
+  await makeRoom(deps.store.db, tenant.name)
   await putRecord(
     deps.store.db,
     { tenant: tenant.name, kind: 'authorize', id },

@@ -6,6 +6,30 @@ export type RecordKind = 'authorize' | 'code' | 'spent-code' | 'refresh-retry' |
 
 export type RecordKey = { tenant: string; kind: RecordKind; id: string }
 
+/** Most logins of a tenant that may be on their way: anyone can begin one. */
+export const MAX_PENDING_LOGINS = 2_000
+
+/** Lets the login that was begun first make room for another where there are as many as there may be. */
+export async function makeRoom(db: Kysely<Database>, tenant: string): Promise<void> {
+  const surplus = await db
+    .selectFrom('loginRecords')
+    .select('id')
+    .where('tenant', '=', tenant)
+    .where('kind', '=', 'authorize')
+    .orderBy('expiresAtMs', 'desc')
+    .offset(MAX_PENDING_LOGINS - 1)
+    .limit(10)
+    .execute()
+  for (const { id } of surplus) {
+    await db
+      .deleteFrom('loginRecords')
+      .where('tenant', '=', tenant)
+      .where('kind', '=', 'authorize')
+      .where('id', '=', id)
+      .execute()
+  }
+}
+
 /** Writes a record, in place of one of the same key. */
 export async function putRecord(
   db: Kysely<Database>,
