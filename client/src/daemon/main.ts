@@ -3,8 +3,8 @@ import { type DaemonConfig, readDaemonConfig } from '../config.ts'
 import { ClientError } from '../error.ts'
 import { Daemon, startDaemon } from './daemon.ts'
 
-/** Time in which what is still under way, such as a dial, may end by itself once the daemon has. */
-const LINGER_MS = 2_000
+/** Time in which a failed start is explained. */
+const EXPLAIN_MS = 100
 
 /** Runs a daemon in this process until it is told to stop. `home` is the state directory of who has started it. Throws ClientError. */
 export async function runDaemon(home: string | undefined): Promise<number> {
@@ -15,10 +15,12 @@ export async function runDaemon(home: string | undefined): Promise<number> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void daemon.close())
     process.on('SIGHUP', () => undefined) // The terminal of the verb that has started it may close.
     await daemon.ended
-    return 0
-  } finally {
-    setTimeout(() => process.exit(), LINGER_MS).unref()
+  } catch (error) {
+    setTimeout(() => process.exit(), EXPLAIN_MS)
+    throw error
   }
+  // Not by running out of work: Node 24 was seen to wait for ever, at full load, for a handle of a broken connection to close.
+  return process.exit(0)
 }
 
 /** Starts for a verb, which has made the state directory: where it is gone, the verb and its person are as well. */
