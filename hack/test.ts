@@ -8,6 +8,7 @@ type Count = { passed: number; failed: number; skipped: number }
 const root = join(import.meta.dirname, '..')
 const work = mkdtempSync(join(tmpdir(), 'sallyport-test-'))
 
+prepareKube()
 const counts = [
   step('lint and format', 'biome', ['check', '--error-on-warnings', '.']),
   step('types', 'tsc', []),
@@ -27,6 +28,13 @@ function step(title: string, command: string, args: string[]): Count {
   const ok = run(command, args)
   console.log(`${ok ? 'ok' : 'FAILED'}: ${title} (${((performance.now() - started) / 1000).toFixed(1)} s)`)
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 }
+}
+
+/** Compiles the control plane where Go is, telling of its progress; the tests skip aloud, or fail in CI, where it is not. */
+function prepareKube() {
+  if (spawnSync('go', ['version'], { stdio: 'ignore' }).status !== 0) return
+  console.log('Kubernetes control plane for the tests (compiled once: about 7 minutes on 2 cores)')
+  run('hack/kube/build-tools', [])
 }
 
 function vitest(args: string[]): Count {
