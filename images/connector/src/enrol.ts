@@ -18,6 +18,9 @@ import { VERSION } from './version.ts'
 const MAX_HOST = 253
 const answer = parser(EnrolResponse)
 
+/** Longest wait before the next attempt: one that is not enrolled serves nobody, and a slot that was left is vacant after 15 s. */
+const MAX_WAIT_MS = 5_000
+
 export type EnrolOptions = {
   identity: Identity
   /** Reads the mounted Secret. */
@@ -39,7 +42,7 @@ export type EnrolOptions = {
  */
 export async function enrol(options: EnrolOptions): Promise<Enrolment> {
   const { readSecret, pause, onWaiting, random, log, signal } = options
-  const backoff = new Backoff(random)
+  const backoff = new Backoff(random, MAX_WAIT_MS)
   let told = ''
   for (;;) {
     signal.throwIfAborted()
