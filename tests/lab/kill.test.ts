@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import { ADA, bySocks, eventually, GREETING, httpGet, Lab, SECRET_HOST, WEB_HOST } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+/** A left slot is vacant after 15 s, and the longest back-off of a control channel is 30 s. */
+const SLOW = { timeout: 120_000 }
+
 let lab: Lab
 beforeAll(async () => {
   lab = await Lab.start({ members: [ADA] })
@@ -15,7 +18,7 @@ const get = () => httpGet(bySocks(lab.socks), WEB_HOST, lab.web.port).then(({ bo
 const back = (what: string) => eventually(`access after ${what}`, get, { timeoutMs: 45_000 })
 
 describe('killed and started again', () => {
-  it.each(['controller', 'operator', 'relay-0', 'relay-1', 'office-a', 'office-b'])('%s', async name => {
+  it.each(['controller', 'operator', 'relay-0', 'relay-1', 'office-a', 'office-b'])('%s', SLOW, async name => {
     await lab.installation.kill(name)
     lab.installation.revive(name)
     expect(await back(name)).toBe(`${GREETING}\n`)
@@ -24,29 +27,33 @@ describe('killed and started again', () => {
     expect(lab.installation.fallen).toEqual([])
   })
 
-  it('a revocation that was committed stays, though everything but the services is killed right after', async () => {
-    lab.setMembers([])
-    await eventually('the revocation', () =>
-      get().then(
-        () => false,
-        () => true,
-      ),
-    )
-    const accepted = lab.web.accepted()
-    for (const name of lab.installation.parts) await lab.installation.kill(name)
-    for (const name of lab.installation.parts) lab.installation.revive(name)
-    await eventually(
-      'the Client to be connected again',
-      async () => (await lab.device.json<{ state: string }>(['status'])).state === 'connected',
-      { timeoutMs: 45_000 },
-    )
-    await expect(get()).rejects.toThrow('SOCKS reply')
-    expect(lab.web.accepted()).toBe(accepted)
-    lab.setMembers([ADA])
-    expect(await back('the grant')).toBe(`${GREETING}\n`)
-  })
+  it(
+    'a revocation that was committed stays, though everything but the services is killed right after',
+    SLOW,
+    async () => {
+      lab.setMembers([])
+      await eventually('the revocation', () =>
+        get().then(
+          () => false,
+          () => true,
+        ),
+      )
+      const accepted = lab.web.accepted()
+      for (const name of lab.installation.parts) await lab.installation.kill(name)
+      for (const name of lab.installation.parts) lab.installation.revive(name)
+      await eventually(
+        'the Client to be connected again',
+        async () => (await lab.device.json<{ state: string }>(['status'])).state === 'connected',
+        { timeoutMs: 45_000 },
+      )
+      await expect(get()).rejects.toThrow('SOCKS reply')
+      expect(lab.web.accepted()).toBe(accepted)
+      lab.setMembers([ADA])
+      expect(await back('the grant')).toBe(`${GREETING}\n`)
+    },
+  )
 
-  it('a Connector with an empty directory and a used token gets the next one', async () => {
+  it('a Connector with an empty directory and a used token gets the next one', SLOW, async () => {
     const used = readFileSync(lab.installation.file('office-a', 'token'), 'utf8')
     await lab.installation.kill('office-a')
     rmSync(lab.installation.connectorState('office-a'), { recursive: true })
