@@ -1,4 +1,10 @@
-import { type ControllerClient, createControllerClient, type Method, type ProxySettings } from '@sallyport/runtime'
+import {
+  type ControllerClient,
+  ControllerError,
+  createControllerClient,
+  type Method,
+  type ProxySettings,
+} from '@sallyport/runtime'
 import { type DeclaredKind, EnrolmentToken, parser, RelayKeys, WriteResult } from '@sallyport/schema'
 
 /** Path of each kind's rows. */
@@ -38,9 +44,14 @@ export class DeclaredClient {
     return this.#client.request({ method: 'PUT', path: `/v1/${PATHS[kind]}/${uid}`, body, answer: writeResult })
   }
 
-  async delete(kind: DeclaredKind, uid: string): Promise<WriteResult> {
+  /** One that is not there is removed already. */
+  async delete(kind: DeclaredKind, uid: string): Promise<void> {
     this.#onWrite('DELETE', kind)
-    return this.#client.request({ method: 'DELETE', path: `/v1/${PATHS[kind]}/${uid}`, answer: writeResult })
+    try {
+      await this.#client.request({ method: 'DELETE', path: `/v1/${PATHS[kind]}/${uid}`, answer: writeResult })
+    } catch (error) {
+      if (!(error instanceof ControllerError && error.code === 'not_found')) throw error
+    }
   }
 
   async issueToken(uid: string): Promise<EnrolmentToken> {

@@ -45,10 +45,10 @@ export class FileProvider implements Provider {
   #version = 0
 
   constructor(options: FileOptions) {
-    const { stateDirectory, clock, log, onChange } = options
+    const { stateDirectory, token, clock, log, onChange } = options
     this.#options = options
     this.store = new ObjectStore(onChange)
-    this.#registry = new Registry(stateDirectory, clock)
+    this.#registry = new Registry(stateDirectory, token, clock)
     this.#children = new ChildFiles(stateDirectory)
     this.#processes = new Processes({ ...options, directory: stateDirectory, clock, log })
   }

@@ -8,7 +8,7 @@ import type { Declared, KubeObject, Statuses } from '../object.ts'
 import { uuidV5 } from '../plan/row.ts'
 import type { FileObject } from './object-file.ts'
 
-/** Namespace of the UIDs (RFC 9562, section 5.5): an object has the same on every machine. */
+/** Namespace of the UIDs (RFC 9562, section 5.5). */
 const UID_NAMESPACE = '6f2b7b7e-2f5c-5a0b-9f0e-7d1f6c1a4b11'
 const REGISTRY_FILE = 'objects.json'
 
@@ -17,13 +17,16 @@ type Seen = { createdAt: string; generation: number; digest: string }
 /** What an API server would keep of each object: when it was first seen, how often its spec has changed, its status. */
 export class Registry {
   readonly #directory: string
+  readonly #uidNamespace: string
   readonly #clock: Clock
   #seen = new Map<string, Seen>()
   #saved = ''
   #writing: Promise<void> = Promise.resolve()
 
-  constructor(directory: string, clock: Clock) {
+  /** `account` is whose objects these are: two operators of one Controller never give the same UID to objects of the same name. */
+  constructor(directory: string, account: { iss: string; sub: string }, clock: Clock) {
     this.#directory = directory
+    this.#uidNamespace = uuidV5(UID_NAMESPACE, JSON.stringify([account.iss, account.sub]))
     this.#clock = clock
   }
 
@@ -82,7 +85,7 @@ export class Registry {
       this.#seen.set(name, { createdAt, generation: (before?.generation ?? 0) + 1, digest })
     }
     const { createdAt, generation } = this.#seen.get(name)!
-    const uid = uuidV5(UID_NAMESPACE, name)
+    const uid = uuidV5(this.#uidNamespace, name)
     const status = isNew ? this.#forgetStatus(object) : this.#readStatus({ kind, metadata })
     const shown = { ...object, metadata: { ...metadata, uid, generation, creationTimestamp: createdAt } }
     return status === undefined ? shown : { ...shown, status }

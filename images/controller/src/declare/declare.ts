@@ -15,8 +15,8 @@ export async function putDeclared(
   { kind, uid, body }: { kind: DeclaredKind; uid: string; body: CheckedBody },
 ): Promise<WriteResult> {
   return deps.store.withTransaction(tenant, async tx => {
+    await requireOwnUid(tx, source, kind, uid)
     const before = await readRow(tx, uid)
-    if (before !== undefined && (before.kind !== kind || before.source !== source)) throw new ApiError('uid_taken')
     if (before?.digest === body.digest) return { revision: before.revision, changed: false }
     if (kind === 'network' && before === undefined) await requireUnused(tx, source, uid)
     await requireNetwork(tx, source, body.network)
@@ -38,7 +38,7 @@ export async function putDeclared(
   })
 }
 
-/** Removes a declared row and all that belongs to it; one that is not there is removed already. Throws ApiError `not_found` for another's. */
+/** Removes a declared row and all that belongs to it. Throws ApiError `not_found` for one that is another's or not there. */
 export async function deleteDeclared(
   deps: DeclareDeps,
   { tenant, source }: Operator,
@@ -46,15 +46,12 @@ export async function deleteDeclared(
   uid: string,
 ): Promise<WriteResult> {
   return deps.store.withTransaction(tenant, async tx => {
-    const row = await readRow(tx, uid)
-    if (row === undefined) return { revision: await lastRevision(tx), changed: false }
-    if (row.kind !== kind || row.source !== source) throw new ApiError('not_found')
-    await removeRow(deps, tx, row)
+    await removeRow(deps, tx, await ownRow(tx, source, kind, uid))
     return { revision: await tx.revision(), changed: true }
   })
 }
 
-/** Removes every row of a source, for a cluster that is lost. */
+/** Removes every row of a source, for a cluster that is lost. Throws ApiError `not_found` when it has none. */
 export async function deleteSource(deps: DeclareDeps, tenant: string, source: string, actor: string) {
   return deps.store.withTransaction(tenant, async tx => {
     const rows = await tx.db
@@ -63,8 +60,9 @@ export async function deleteSource(deps: DeclareDeps, tenant: string, source: st
       .where('tenant', '=', tenant)
       .where('source', '=', source)
       .execute()
+    if (rows.length === 0) throw new ApiError('not_found')
     for (const row of rows) await removeRow(deps, tx, row, actor)
-    return { revision: rows.length > 0 ? await tx.revision() : await lastRevision(tx), removed: rows.length }
+    return { revision: await tx.revision(), removed: rows.length }
   })
 }
 
@@ -78,13 +76,15 @@ export async function ownRow(tx: Pick<Tx, 'db' | 'tenant'>, source: string, kind
 const readRow = (tx: Pick<Tx, 'db' | 'tenant'>, uid: string): Promise<DeclaredStoreRow | undefined> =>
   tx.db.selectFrom('declared').selectAll().where('tenant', '=', tx.tenant).where('uid', '=', uid).executeTakeFirst()
 
-async function lastRevision(tx: Tx): Promise<number> {
-  const row = await tx.db
-    .selectFrom('tenants')
-    .select('revision')
-    .where('name', '=', tx.tenant)
-    .executeTakeFirstOrThrow()
-  return row.revision
+/** A UID belongs to one source of one tenant, in the whole installation: nobody declares over another's. */
+async function requireOwnUid(tx: Tx, source: string, kind: DeclaredKind, uid: string): Promise<void> {
+  const holder = await tx.db
+    .selectFrom('declared')
+    .select(['tenant', 'source', 'kind'])
+    .where('uid', '=', uid)
+    .executeTakeFirst()
+  const isOwn = holder?.tenant === tx.tenant && holder.source === source && holder.kind === kind
+  if (holder !== undefined && !isOwn) throw new ApiError('uid_taken')
 }
 
 /** What is declared into a network must come from the network's own source. */

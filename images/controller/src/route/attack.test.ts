@@ -48,11 +48,11 @@ beforeAll(async () => {
         admins: ['root@example.com'],
         sources: ['cluster', 'second'],
       },
-      { name: 'other', accounts: ['eve@example.org'], admins: ['eve@example.org'] },
+      { name: 'other', accounts: ['eve@example.org'], admins: ['eve@example.org'], sources: ['elsewhere'] },
     ],
   })
   const { operator } = await furnish(lab, ['ada@example.com'])
-  await furnish(lab, ['eve@example.org'], 'other')
+  await furnish(lab, ['eve@example.org'], 'other', 'elsewhere')
   root = await lab.device('default', 'root@example.com')
   ada = await lab.device('default', 'ada@example.com')
   foreignRoot = await lab.device('other', 'eve@example.org')
@@ -144,23 +144,53 @@ describe.each(guarded.map(route => [`${route.method} ${route.url}`, route] as co
   it("does nothing to a tenant with another tenant's credential, nor to a source with another's", async () => {
     const before = await state()
     const body = BODIES.includes(route.method) && route.url.endsWith('/keys') ? { keyIds: ['x'] } : bodyFor(route)
-    const hands =
-      route.kind === 'operator'
-        ? [
-            operatorToken(lab.operatorKeys, lab.url, { tenant: 'other' }),
-            operatorToken(lab.operatorKeys, lab.url, { source: 'second' }),
-          ].map(bearer)
-        : [foreignRoot.headersFor(route.method, pathOf(route).split('?')[0]!)]
-    for (const headers of hands) {
+    for (const headers of foreignHands(route)) {
       const { status, text } = await ask(route, headers, body)
-      expect([200, 403, 404, 409]).toContain(status)
-      // A list of one's own, a row of one's own under the same UID, or nothing removed: never what is the other tenant's.
+      expect(status).toBe(foreignStatus(route))
       expect(text).not.toMatch(/ada@example\.com|root@example\.com/)
       expect(text).not.toContain(ada.id)
     }
     expect(await state()).toEqual(before)
   })
 })
+
+describe.each([
+  ['connectors', bodies.connector('intruder', 'office')],
+  ['resources', bodies.resource('intruder', 'office', [])],
+])('PUT /v1/%s/:uid of a UID of its own', (kind, body) => {
+  it("puts nothing into another tenant's or source's network", async () => {
+    const before = await state()
+    const url = `/v1/${kind}/${uid('intruder')}`
+    for (const headers of foreignHands({ method: 'PUT', url, kind: 'operator' })) {
+      expect(await lab.call('PUT', url, { headers, body })).toMatchObject({
+        status: 404,
+        body: { error: 'unknown_network' },
+      })
+      expect((await lab.call('GET', url, { headers })).status).toBe(404)
+    }
+    expect(await state()).toEqual(before)
+  })
+})
+
+/** Credentials of the other tenant, and of another source of the same one, that the route takes. */
+function foreignHands(route: Route): Record<string, string>[] {
+  const admin = () => foreignRoot.headersFor(route.method, pathOf(route).split('?')[0]!)
+  if (route.kind !== 'operator') return [admin()]
+  const claims = [{ tenant: 'other', source: 'elsewhere' }, { source: 'second' }]
+  const operators = claims.map(changes => bearer(operatorToken(lab.operatorKeys, lab.url, changes)))
+  return route.url.startsWith('/v1/sources/') ? [...operators, admin()] : operators
+}
+
+/** Routes without an id answer for the tenant of the credential: nothing in them could name another one. */
+const WITHOUT_ID = [
+  ...['users', 'devices', 'sessions', 'connectors', 'access-log', 'audit'].map(list => `GET /v1/admin/${list}`),
+  'GET /v1/why',
+]
+
+function foreignStatus({ method, url }: Route): number {
+  if (WITHOUT_ID.includes(`${method} ${url}`)) return 200
+  return method === 'PUT' ? 403 : 404
+}
 
 /** A body that would be good, were it one's own. */
 function bodyFor({ method, url }: Route): unknown {

@@ -60,7 +60,7 @@ describe('PUT', () => {
   it('refuses a UID that another source holds, and leaves it as it was', async () => {
     const before = await operator.get('network', 'office')
     const answer = await elsewhere.as('PUT', operator.path('network', 'office'), bodies.network('stolen'))
-    expect(answer).toMatchObject({ status: 409, body: { error: 'uid_taken' } })
+    expect(answer).toMatchObject({ status: 403, body: { error: 'uid_taken' } })
     expect((await operator.get('network', 'office')).body).toEqual(before.body)
   })
 
@@ -70,7 +70,7 @@ describe('PUT', () => {
       operator.path('resource', 'intruder'),
       bodies.resource('intruder', 'office', []),
     )
-    expect(answer).toMatchObject({ status: 409, body: { error: 'unknown_network' } })
+    expect(answer).toMatchObject({ status: 404, body: { error: 'unknown_network' } })
   })
 
   it('refuses a second Relay of the same name', async () => {
@@ -84,7 +84,7 @@ describe('DELETE', () => {
   it('removes a row, and of one that is not there says so', async () => {
     await operator.put('group', 'brief', bodies.group('brief', []))
     expect((await operator.delete('group', 'brief')).body.changed).toBe(true)
-    expect(await operator.delete('group', 'brief')).toMatchObject({ status: 200, body: { changed: false } })
+    expect(await operator.delete('group', 'brief')).toMatchObject({ status: 404, body: { error: 'not_found' } })
     expect((await operator.get('group', 'brief')).status).toBe(404)
   })
 

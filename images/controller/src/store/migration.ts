@@ -17,6 +17,7 @@ const FIRST: Record<string, Table> = {
   declared: {
     columns: 'tenant uid kind source digest body revision:int programming?',
     primaryKey: 'tenant uid',
+    unique: ['uid'],
     indexes: ['tenant source'],
   },
   slots: { columns: 'tenant uid blocked:int conflict_at_ms?:int', primaryKey: 'tenant uid' },

@@ -488,8 +488,8 @@ async function logIn(base: string, { ca, now }: Pick<Ground, 'ca' | 'now'>, emai
 }
 
 /** A whole office: network, two Relays, a Connector that has enrolled, a Group with `members`, a Resource that it may reach. */
-export async function furnish(lab: ControllerLab, members: string[], tenant = 'default') {
-  const operator = lab.operator({ tenant })
+export async function furnish(lab: ControllerLab, members: string[], tenant = 'default', source = 'cluster') {
+  const operator = lab.operator({ tenant, source })
   const named = (name: string) => (tenant === 'default' ? name : `${tenant}-${name}`)
   const [network, slot, group, resource] = [named('office'), named('connector-0'), named('staff'), named('web')]
   await operator.put('network', network, bodies.network(network))
