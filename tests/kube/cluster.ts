@@ -124,7 +124,7 @@ async function run(
 export async function eventually<T>(
   what: string,
   read: () => Promise<T | undefined> | T | undefined,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const end = performance.now() + timeoutMs
   for (;;) {

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { ADA, bySocks, eventually, GREETING, httpGet, Lab, SECRET_HOST, WEB_HOST } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
-/** A left slot is vacant after 15 s, and the longest back-off of a control channel is 30 s. */
-const SLOW = { timeout: 120_000 }
+/** A left slot is vacant after 15 s, and the longest back-off of a control channel is 30 s: several of them may add up. */
+const SLOW = { timeout: 300_000 }
+const PATIENCE = { timeoutMs: 120_000 }
 
 let lab: Lab
 beforeAll(async () => {
@@ -15,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => lab?.close())
 
 const get = () => httpGet(bySocks(lab.socks), WEB_HOST, lab.web.port).then(({ body }) => body.toString())
-const back = (what: string) => eventually(`access after ${what}`, get, { timeoutMs: 45_000 })
+const back = (what: string) => eventually(`access after ${what}`, get, PATIENCE)
 
 describe('killed and started again', () => {
   it.each(['controller', 'operator', 'relay-0', 'relay-1', 'office-a', 'office-b'])('%s', SLOW, async name => {
@@ -44,7 +45,7 @@ describe('killed and started again', () => {
       await eventually(
         'the Client to be connected again',
         async () => (await lab.device.json<{ state: string }>(['status'])).state === 'connected',
-        { timeoutMs: 45_000 },
+        PATIENCE,
       )
       await expect(get()).rejects.toThrow('SOCKS reply')
       expect(lab.web.accepted()).toBe(accepted)
@@ -61,7 +62,7 @@ describe('killed and started again', () => {
     await eventually(
       'the Connector to be enrolled anew',
       () => lab.installation.log('office-a').some(line => line.includes('"enrolled"')),
-      { timeoutMs: 60_000 },
+      PATIENCE,
     )
     await lab.installation.ready('Connector', 'office-a')
     expect(readFileSync(lab.installation.file('office-a', 'token'), 'utf8')).not.toBe(used)

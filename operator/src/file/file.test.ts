@@ -120,7 +120,7 @@ beforeAll(async () => {
     }),
     { log: silentLog },
   )
-}, 60_000)
+})
 afterAll(async () => {
   await stop()
   await controller.close()
@@ -140,7 +140,7 @@ describe('a directory of files', () => {
       times.push(performance.now() - from)
     }
     console.log(`from an edit to the first write: ${Math.round(times.sort((a, b) => a - b)[2]!)} ms (median of 5)`)
-  }, 60_000)
+  })
 
   it('keeps the time at which an object was first seen, and counts the changes of its spec', async () => {
     const seen = () => JSON.parse(readFileSync(join(state, 'objects.json'), 'utf8'))['Group/default/people']
@@ -183,7 +183,7 @@ describe('a directory of files', () => {
     expect(await settled()).toBe(0)
     await stop()
     await start()
-  }, 60_000)
+  })
 
   it('takes nothing away when it cannot be read', async () => {
     const before = await settled()
@@ -211,7 +211,7 @@ describe('what a directory declares as Managed', () => {
     for (const name of ['office-0', 'relay-0', 'relay-1']) expect(isAlive(pidOf(name) ?? 0)).toBe(true)
     expect(statSync(secret('office-0', 'token')).mode & 0o077).toBe(0)
     expect(statSync(secret('relay-0', 'tls.key')).mode & 0o077).toBe(0)
-  }, 60_000)
+  })
 
   it('starts again when it dies', async () => {
     const before = pidOf('relay-0')!
@@ -242,14 +242,14 @@ describe('what a directory declares as Managed', () => {
     await start()
     await condition('RemoteNetwork', 'office', 'Ready', 'True')
     expect(['office-0', 'relay-0', 'relay-1'].map(pidOf)).toEqual(running)
-  }, 60_000)
+  })
 
   it('goes when its file goes', async () => {
     const pid = pidOf('office-0')!
     withdraw('RemoteNetwork', 'office')
     await eventually('its end', () => !isAlive(pid))
     await eventually('its Secret to go', () => !existsSync(join(state, 'secrets/default/office-0')))
-  }, 60_000)
+  })
 
   it('goes when its file went while no operator ran', async () => {
     await stop()
@@ -260,7 +260,7 @@ describe('what a directory declares as Managed', () => {
     withdraw('Relay', 'relay')
     await start()
     await eventually('their end', () => pids.every(pid => !isAlive(pid)))
-  }, 60_000)
+  })
 })
 
 describe('many objects that vanish at once', () => {
@@ -285,5 +285,5 @@ describe('many objects that vanish at once', () => {
     await eventually('their removal', async () => (await rows()) === before + 30)
     await settled()
     expect(status('Group', 'people')?.conditions[0]).toMatchObject({ status: 'True' })
-  }, 60_000)
+  })
 })

@@ -2,7 +2,7 @@
 export async function eventually<T>(
   what: string,
   read: () => T | undefined | false | Promise<T | undefined | false>,
-  { timeoutMs = 20_000, everyMs = 20 }: { timeoutMs?: number; everyMs?: number } = {},
+  { timeoutMs = 60_000, everyMs = 20 }: { timeoutMs?: number; everyMs?: number } = {},
 ): Promise<T> {
   const end = performance.now() + timeoutMs
   let last: unknown

@@ -76,7 +76,7 @@ export function run({
     lines,
     ended,
     child,
-    line: (pattern, timeoutMs = 20_000) =>
+    line: (pattern, timeoutMs = 60_000) =>
       new Promise((resolve, reject) => {
         const past = lines.find(line => pattern.test(line))
         if (past !== undefined) return resolve(past)

@@ -5,7 +5,7 @@ import { fuzzWire } from './fuzz.ts'
 describe('two sessions over a carrier that is cut anywhere', () => {
   it('deliver exactly the bytes sent, per stream, with half close and resets; garbage throws nothing but WireError', () => {
     fuzzWire({ runs: 300, seed: 1 })
-  }, 120_000)
+  })
 
   it('for any seed', () => {
     fc.assert(
@@ -14,5 +14,5 @@ describe('two sessions over a carrier that is cut anywhere', () => {
       }),
       { numRuns: 60 },
     )
-  }, 120_000)
+  })
 })

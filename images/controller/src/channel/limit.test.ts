@@ -117,5 +117,5 @@ describe('a Connector key that drains', () => {
     const fresh = young.connect()
     await fresh.next('synced')
     await Promise.all([there.channel.close(), fresh.channel.close()])
-  }, 40_000)
+  })
 })
