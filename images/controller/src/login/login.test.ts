@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { IdentityProvider } from '@sallyport/schema'
 import { createStoreKey, generateKeyPair } from '@sallyport/trust'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { AssertedPerson } from '../login-seam.ts'
 import {
   closeLabs,
@@ -40,7 +40,9 @@ async function foreign(
     invited,
     providers: async ({ controller }) => {
       provider = await startForeignProvider({ callbackUrls: [`${controller}/oauth/callback`] })
-      const secret = join(mkdtempSync(join(tmpdir(), 'sallyport-login-')), 'secret')
+      const directory = mkdtempSync(join(tmpdir(), 'sallyport-login-'))
+      onTestFinished(() => rmSync(directory, { recursive: true }))
+      const secret = join(directory, 'secret')
       writeFileSync(secret, 'secret\n')
       return [
         {
