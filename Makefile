@@ -3,10 +3,10 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install demo test check fix generate check-generated bench fuzz kube-up kube-down clean
+.PHONY: help install demo test check fix generate check-generated bench fuzz bundle images kube-up kube-down node-up node-down clean
 
 help: ## Print this help
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z -]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: node_modules/.installed ## Install what the project needs (npm packages, Node 24 among them)
 
@@ -41,11 +41,20 @@ bench: install ## Measure against stunnel and haproxy in the same run
 fuzz: install ## Fuzz the parsers and the session state machine (SECONDS_EACH=60)
 	@node hack/fuzz.ts
 
-kube-up: ## Start a real Kubernetes control plane on loopback
-	@hack/kube/up
+bundle: install ## Bundle each process, and the sallyport command, into one file (dist/)
+	@node hack/bundle.ts
 
-kube-down: ## End it
+images: bundle ## Build the images, with Docker where it runs, else with buildah as root (BASE, TAG)
+	@hack/images
+
+kube-up: ## Start a real Kubernetes control plane on loopback
+	@hack/kube/up --control-plane-only
+
+node-up: ## Start a real Kubernetes node, as root; hack/kube/exec runs commands in its network (NODES=2)
+	@hack/kube/up --nodes $(or $(NODES),1)
+
+kube-down node-down: ## End either
 	@hack/kube/down
 
 clean: ## Remove what was installed and built here
-	rm -rf node_modules */node_modules packages/*/node_modules images/*/node_modules
+	rm -rf dist node_modules */node_modules packages/*/node_modules images/*/node_modules

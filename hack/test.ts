@@ -34,7 +34,7 @@ function step(title: string, command: string, args: string[]): Count {
 function prepareKube() {
   if (spawnSync('go', ['version'], { stdio: 'ignore' }).status !== 0) return
   console.log('Kubernetes control plane for the tests (compiled once: about 7 minutes on 2 cores)')
-  run('hack/kube/build-tools', [])
+  run('hack/kube/build-tools', ['--control-plane-only'])
 }
 
 function vitest(args: string[]): Count {

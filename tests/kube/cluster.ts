@@ -65,7 +65,13 @@ export function describeKube(name: string, body: (cluster: () => Cluster) => voi
 }
 
 async function up(directory: string): Promise<Cluster> {
-  const started = await run(join(scripts, 'up'), [], { CLUSTER_DIR: directory }, undefined, BUILD_TIMEOUT_MS)
+  const started = await run(
+    join(scripts, 'up'),
+    ['--control-plane-only'],
+    { CLUSTER_DIR: directory },
+    undefined,
+    BUILD_TIMEOUT_MS,
+  )
   if (started.code !== 0) throw new Error(`the cluster did not start: ${started.stdout}${started.stderr}`)
   const client = /^kubectl: (.*)$/m.exec(started.stdout)?.[1] ?? 'kubectl'
   const kubeconfig = join(directory, 'kubeconfig')
