@@ -15,7 +15,6 @@ import { World } from './world.ts'
 
 /** Version that the operator states. */
 const VERSION = '0.1.0'
-const REPOSITORY = join(import.meta.dirname, '../..')
 
 export type OperatorDeps = {
   log: Log
@@ -144,21 +143,29 @@ function createProvider(config: OperatorConfig, deps: ProviderDeps): Provider {
     }
     case 'file': {
       const { directory, stateDirectory, tokenIssuer: iss, tokenSubject: sub } = provider
-      const image = (name: string) => [process.execPath, join(REPOSITORY, 'images', name, 'src/main.ts')]
       return new FileProvider({
         ...deps,
         directory,
         stateDirectory,
         namespace,
         commands: {
-          connector: provider.connectorCommand ?? image('connector'),
-          relay: provider.relayCommand ?? image('relay'),
+          connector: provider.connectorCommand ?? processCommand('connector'),
+          relay: provider.relayCommand ?? processCommand('relay'),
         },
         inherited: config.inherited,
         token: { iss, sub, aud: controller.audience },
       })
     }
   }
+}
+
+/** What starts a Relay or Connector of this version: its source, or the bundle beside this one. */
+function processCommand(name: string): string[] {
+  const { filename, dirname } = import.meta
+  const path = filename.endsWith('.ts')
+    ? join(dirname, '../../images', name, 'src/main.ts')
+    : join(dirname, `${name}.mjs`)
+  return [process.execPath, path]
 }
 
 function settingsOf(config: OperatorConfig, { platform }: Provider): Settings {

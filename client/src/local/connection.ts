@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { FromDaemon, ToDaemon } from '@sallyport/schema'
+import { CLI_PATH } from '../cli-path.ts'
 import { ClientError, clientErrorCode } from '../error.ts'
 import { VERSION } from '../version.ts'
 import { checkHome, prepareHome, socketPath } from './home.ts'
@@ -178,8 +178,7 @@ async function spawnDaemon(home: string, path: string): Promise<DaemonConnection
 function launch(home: string): ChildProcess {
   const log = openSync(join(home, 'daemon.log'), 'a', 0o600)
   try {
-    const main = fileURLToPath(new URL('../main.ts', import.meta.url))
-    const child = spawn(process.execPath, [...process.execArgv, main, 'daemon', '--home', home], {
+    const child = spawn(process.execPath, [...process.execArgv, CLI_PATH, 'daemon', '--home', home], {
       detached: true,
       stdio: ['ignore', log, log],
       cwd: '/',

@@ -1,0 +1,67 @@
+/** Bundles each process, and the `sallyport` command, into one file in dist/, with its source map and the licences of what it contains. */
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { type OutputChunk, rolldown } from 'rolldown'
+
+const root = join(import.meta.dirname, '..')
+const dist = join(root, 'dist')
+
+const BUNDLES = {
+  controller: 'images/controller/src/main.ts',
+  relay: 'images/relay/src/main.ts',
+  connector: 'images/connector/src/main.ts',
+  operator: 'operator/src/main.ts',
+  sallyport: 'client/src/main.ts',
+}
+
+rmSync(dist, { recursive: true, force: true })
+for (const [name, entry] of Object.entries(BUNDLES)) await bundle(name, entry)
+
+async function bundle(name: string, entry: string): Promise<void> {
+  const build = await rolldown({
+    input: join(root, entry),
+    platform: 'node',
+    // What `ws` uses when it is there; it is not.
+    external: ['bufferutil', 'utf-8-validate'],
+    onwarn: warning => {
+      // `depd`, of the embedded identity provider, makes functions of fixed texts.
+      if (warning.code !== 'EVAL') throw new Error(`${name}: ${warning.message}`)
+    },
+  })
+  const file = join(dist, `${name}.mjs`)
+  const { output } = await build.write({
+    file,
+    format: 'esm',
+    codeSplitting: false,
+    sourcemap: true,
+    sourcemapExcludeSources: true,
+  })
+  await build.close()
+  const chunk = output.find((part): part is OutputChunk => part.type === 'chunk')!
+  writeFileSync(join(dist, `${name}.LICENSES.txt`), licences(chunk.moduleIds))
+  console.log(`${relative(root, file)} ${(statSync(file).size / 1e6).toFixed(2)} MB`)
+}
+
+/** Texts of the licences of every package that a bundle contains, ours first. */
+function licences(modules: readonly string[]): string {
+  const packages = new Set(modules.filter(id => id.includes('/node_modules/')).map(packageDirectory))
+  const texts = [...packages].sort().map(directory => {
+    const { name, version, license } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'))
+    const file = readdirSync(directory).find(entry => /^(licen[cs]e|copying)/i.test(entry))
+    const text = file === undefined ? '' : `\n\n${readFileSync(join(directory, file), 'utf8').trim()}`
+    return `${name} ${version} (${license})${text}`
+  })
+  return `${[readFileSync(join(root, 'LICENSE'), 'utf8').trim(), ...texts].join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
+}
+
+/** Directory of the package that a module belongs to: some have a nameless package.json further down, for the module system alone. */
+function packageDirectory(module: string): string {
+  let directory = dirname(module.replace(/^\0/, '').split('?')[0]!)
+  while (!isPackage(directory)) directory = dirname(directory)
+  return directory
+}
+
+function isPackage(directory: string): boolean {
+  const manifest = join(directory, 'package.json')
+  return existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version !== undefined
+}
