@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 .PHONY: help install demo test check fix generate check-generated bench fuzz bundle images kube-up kube-down node-up node-down clean
 
 help: ## Print this help
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z -]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: node_modules/.installed ## Install what the project needs (npm packages, Node 24 among them)
 
@@ -50,10 +50,13 @@ images: bundle ## Build the images, with Docker where it runs, else with buildah
 kube-up: ## Start a real Kubernetes control plane on loopback
 	@hack/kube/up --control-plane-only
 
-node-up: ## Start a real Kubernetes node, as root; hack/kube/exec runs commands in its network (NODES=2)
+kube-down: ## End it
+	@hack/kube/down
+
+node-up: ## Start a real Kubernetes node, as root; hack/kube/exec runs commands beside it (NODES=2)
 	@hack/kube/up --nodes $(or $(NODES),1)
 
-kube-down node-down: ## End either
+node-down: ## End it
 	@hack/kube/down
 
 clean: ## Remove what was installed and built here
