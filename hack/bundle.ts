@@ -1,10 +1,13 @@
-/** Bundles each process, and the `sallyport` command, into one file in dist/, with its source map and the licences of what it contains. */
+/**
+ * Bundles each process, and the `sallyport` command, into one file in dist/ or the directory that the argument names, each with its source map
+ * and the licences of what it contains.
+ */
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { type OutputChunk, rolldown } from 'rolldown'
 
 const root = join(import.meta.dirname, '..')
-const dist = join(root, 'dist')
+const dist = resolve(process.argv[2] ?? join(root, 'dist'))
 
 const BUNDLES = {
   controller: 'images/controller/src/main.ts',
@@ -39,17 +42,21 @@ async function bundle(name: string, entry: string): Promise<void> {
   await build.close()
   const chunk = output.find((part): part is OutputChunk => part.type === 'chunk')!
   writeFileSync(join(dist, `${name}.LICENSES.txt`), licences(chunk.moduleIds))
-  console.log(`${relative(root, file)} ${(statSync(file).size / 1e6).toFixed(2)} MB`)
+  console.log(`${relative(process.cwd(), file)} ${(statSync(file).size / 1e6).toFixed(2)} MB`)
 }
 
 /** Texts of the licences of every package that a bundle contains, ours first. */
 function licences(modules: readonly string[]): string {
   const packages = new Set(modules.filter(id => id.includes('/node_modules/')).map(packageDirectory))
   const texts = [...packages].sort().map(directory => {
-    const { name, version, license } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'))
+    const { name, version, license, author, repository } = JSON.parse(
+      readFileSync(join(directory, 'package.json'), 'utf8'),
+    )
     const file = readdirSync(directory).find(entry => /^(licen[cs]e|copying)/i.test(entry))
-    const text = file === undefined ? '' : `\n\n${readFileSync(join(directory, file), 'utf8').trim()}`
-    return `${name} ${version} (${license})${text}`
+    // A few packages name their licence and carry no text of it.
+    const by = [author?.name ?? author, repository?.url ?? repository].filter(Boolean).join(', ')
+    const text = file === undefined ? by : readFileSync(join(directory, file), 'utf8').trim()
+    return `${name} ${version} (${license})\n\n${text}`
   })
   return `${[readFileSync(join(root, 'LICENSE'), 'utf8').trim(), ...texts].join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
 }

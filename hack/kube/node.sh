@@ -15,12 +15,14 @@
 node_address() { echo "198.18.0.$1"; } # NUMBER
 outside_address=198.18.1.1
 
-check_host() {
-  [ "$(id -u)" = 0 ] || die "nodes need root (try --control-plane-only)"
-  grep -q ' cgroup .*memory' /proc/mounts || die "nodes need a host with cgroup v1"
-  # A node covers these with folders of its own.
-  case $CLUSTER_DIR/ in /run/* | /var/run/* | /var/log/* | /var/lib/kubelet/*) die "CLUSTER_DIR can't be under ${CLUSTER_DIR%/*}" ;; esac
-  "$here/install-packages" >/dev/null
+host_problem() { # why this machine can't run nodes, if it can't
+  if [ "$(id -u)" != 0 ]; then
+    echo "nodes need root"
+  elif ! grep -q ' cgroup .*memory' /proc/mounts; then
+    echo "nodes need a host with cgroup v1"
+  else # a node covers these with folders of its own
+    case $CLUSTER_DIR/ in /run/* | /var/run/* | /var/log/* | /var/lib/kubelet/*) echo "CLUSTER_DIR can't be under ${CLUSTER_DIR%/*}" ;; esac
+  fi
 }
 
 system_images() {

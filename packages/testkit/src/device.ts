@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { ScriptedBrowser } from './browser.ts'
 import { type Run, run } from './process.ts'
-
-const command = join(import.meta.dirname, '../../../client/src/main.ts')
+import { programFile } from './program.ts'
 
 export type CommandResult = { code: number | string; stdout: string; lines: string[] }
 
@@ -12,20 +10,23 @@ export class Device {
   readonly home: string
   readonly environment: NodeJS.ProcessEnv
   readonly #running = new Set<Run>()
+  readonly #file: string
 
-  constructor({ home, environment }: { home: string; environment: NodeJS.ProcessEnv }) {
+  /** `bundles`: the directory of the bundled command, which runs instead of its source. */
+  constructor({ home, environment, bundles }: { home: string; environment: NodeJS.ProcessEnv; bundles?: string }) {
     this.home = home
+    this.#file = programFile('sallyport', bundles)
     this.environment = { ...environment, SALLYPORT_HOME: home, SALLYPORT_BROWSER: '', NO_COLOR: '1' }
   }
 
   /** The command as a person would type it, for a ProxyCommand and for print. */
   get command(): string {
-    return `${process.execPath} ${command}`
+    return `${process.execPath} ${this.#file}`
   }
 
   /** Starts `sallyport ARGS`, which may run on. */
   start(args: string[]): Run {
-    const started = run({ name: `sallyport ${args[0]}`, args: [command, ...args], env: this.environment })
+    const started = run({ name: `sallyport ${args[0]}`, args: [this.#file, ...args], env: this.environment })
     this.#running.add(started)
     void started.ended.then(() => this.#running.delete(started))
     return started

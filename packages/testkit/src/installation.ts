@@ -8,9 +8,9 @@ import { Device } from './device.ts'
 import { eventually } from './eventually.ts'
 import { freePorts } from './port.ts'
 import { type Run, run } from './process.ts'
+import { type Program, programFile } from './program.ts'
 import { type Manifest, manifestFile, writeManifest } from './quickstart.ts'
 
-const root = join(import.meta.dirname, '../../..')
 const RELAYS = 2
 /** Namespace of objects that name none. */
 const NAMESPACE = 'default'
@@ -25,6 +25,8 @@ export type InstallationOptions = {
   accounts: { email: string; groups?: string[] }[]
   admins?: string[]
   tenant?: string
+  /** Directory of bundles, which run instead of the sources. */
+  bundles?: string | undefined
   /** What differs from the Controller's usual configuration. */
   controller?: Partial<ControllerConfigInput>
   /** Stands in front of a Relay: given the port that it listens on, returns the one that is dialled. */
@@ -45,14 +47,16 @@ export class Installation {
   readonly #devices: Device[] = []
   readonly #resolver: string
   readonly #tenant: string
+  readonly #bundles: string | undefined
 
-  private constructor({ dir, resolver, tenant = 'default' }: InstallationOptions, port: number) {
+  private constructor({ dir, resolver, tenant = 'default', bundles }: InstallationOptions, port: number) {
     this.dir = dir
     this.url = `https://127.0.0.1:${port}`
     this.manifests = join(dir, 'manifests')
     this.state = join(dir, 'operator')
     this.#resolver = resolver
     this.#tenant = tenant
+    this.#bundles = bundles
   }
 
   /** Starts everything; resolves when every declared object is Ready. `step` hears what is being waited for. */
@@ -83,7 +87,7 @@ export class Installation {
     this.#startOperator(ports)
     step('the Controller starts')
     writeFileSync(join(this.dir, 'controller.json'), JSON.stringify(this.#controllerConfig(options, ports), null, 2))
-    this.#launch('controller', 'images/controller/src/main.ts', ports.controllerMetrics, {
+    this.#launch('controller', 'controller', ports.controllerMetrics, {
       args: ['--config', join(this.dir, 'controller.json')],
     })
     step('Relays and Connectors start from what the operator wrote into their Secrets')
@@ -104,7 +108,7 @@ export class Installation {
       'connector-resolver': this.#resolver,
     }
     const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`)
-    this.#launch('operator', 'operator/src/main.ts', operatorMetrics, { args })
+    this.#launch('operator', 'operator', operatorMetrics, { args })
   }
 
   #controllerConfig(options: InstallationOptions, ports: Ports): ControllerConfigInput {
@@ -143,7 +147,7 @@ export class Installation {
     await eventually(`the Secret of relay-${index}`, () =>
       ['relay.json', 'tls.crt', 'tls.key'].every(name => existsSync(join(directory, name))),
     )
-    this.#launch(`relay-${index}`, 'images/relay/src/main.ts', metrics, {
+    this.#launch(`relay-${index}`, 'relay', metrics, {
       env: {
         SALLYPORT_RELAY_DIR: directory,
         SALLYPORT_LISTEN: `127.0.0.1:${listen}`,
@@ -159,7 +163,7 @@ export class Installation {
     await eventually(`the Secret of ${name}`, () =>
       ['token', 'trust.json'].every(file => existsSync(join(directory, file))),
     )
-    this.#launch(name, 'images/connector/src/main.ts', metrics, {
+    this.#launch(name, 'connector', metrics, {
       env: {
         SALLYPORT_CONNECTOR_DIR: directory,
         SALLYPORT_STATE_DIR: this.connectorState(name),
@@ -174,11 +178,17 @@ export class Installation {
 
   #launch(
     name: string,
-    file: string,
+    program: Program,
     metrics: number,
     { args = [], env = {} }: { args?: string[]; env?: NodeJS.ProcessEnv },
   ) {
-    this.#parts.set(name, { args: [join(root, file), ...args], env, metrics, run: undefined, wanted: false })
+    this.#parts.set(name, {
+      args: [programFile(program, this.#bundles), ...args],
+      env,
+      metrics,
+      run: undefined,
+      wanted: false,
+    })
     this.revive(name)
   }
 
@@ -214,6 +224,12 @@ export class Installation {
         wanted && one !== undefined && (one.child.exitCode !== null || one.child.signalCode !== null),
     )
     return gone.map(([name, { run: one }]) => `${name}: ${one?.lines.at(-1) ?? ''}`)
+  }
+
+  /** Whether a part says that it is ready. */
+  async isReady(name: string): Promise<boolean> {
+    const answer = await fetch(`http://127.0.0.1:${this.#part(name).metrics}/readyz`).catch(() => undefined)
+    return answer?.ok ?? false
   }
 
   /** Value of a metric of a part, summed over its labels that `labels` matches; 0 when it has none. */
@@ -290,7 +306,11 @@ export class Installation {
 
   /** A device of its own, not logged in. */
   device(name: string, environment: NodeJS.ProcessEnv = {}): Device {
-    const device = new Device({ home: join(this.dir, 'device', name), environment })
+    const device = new Device({
+      home: join(this.dir, 'device', name),
+      environment,
+      ...(this.#bundles === undefined ? {} : { bundles: this.#bundles }),
+    })
     this.#devices.push(device)
     return device
   }

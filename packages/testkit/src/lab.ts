@@ -33,6 +33,8 @@ export type LabOptions = {
   /** Members of the Group at the start. */
   members?: string[]
   tenant?: string
+  /** Directory of bundles, which run instead of the sources. */
+  bundles?: string
   controller?: Partial<ControllerConfigInput>
   /** Changes or adds objects before the start. */
   objects?: (objects: Manifest[], ports: { web: number; tcp: number }) => Manifest[]
@@ -88,6 +90,7 @@ export class Lab {
           resolver: dns.address,
           accounts: [{ email: ADA }, { email: BOB }],
           admins: [BOB],
+          bundles: options.bundles,
           ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
           ...(options.controller === undefined ? {} : { controller: options.controller }),
           objects: relays => {
