@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install demo test check fix generate check-generated bench fuzz bundle images kube-up kube-down node-up node-down clean
+.PHONY: help install demo test check fix generate check-generated e2e bench fuzz bundle images kube-up kube-down node-up node-down clean
 
 help: ## Print this help
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ demo: install ## See it all on loopback: refused, granted, reached, cut (ONCE=1 
 
 test: install ## Run everything that CI runs (ONLY=tests/kube: that alone)
 	@node hack/test.ts $(ONLY)
+
+e2e: install ## Run the tests that need a cluster, on a node or with KIND=1 on kind (ONLY=tests/cluster/image.test.ts, NODES=2)
+	@node hack/e2e.ts $(ONLY)
 
 check: install ## Types, lint and formatting
 	@biome check --error-on-warnings . && tsc
