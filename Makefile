@@ -23,7 +23,7 @@ demo: install ## See it all on loopback: refused, granted, reached, cut (ONCE=1 
 test: install ## Run everything that CI runs (ONLY=tests/kube: that alone)
 	@node hack/test.ts $(ONLY)
 
-e2e: install ## Run the tests that need a cluster, on a node or with KIND=1 on kind (ONLY=tests/cluster/image.test.ts, NODES=2)
+e2e: install ## Run the tests that need a cluster, on a node or with KIND=1 on kind (ONLY=tests/cluster/image.test.ts, NODES=2, KEEP=1)
 	@node hack/e2e.ts $(ONLY)
 
 check: install ## Types, lint and formatting

@@ -10,15 +10,18 @@ const IMAGES = ['controller', 'relay', 'connector', 'operator']
 /** Which scripts start the cluster. */
 export type ClusterKind = 'kube' | 'kind'
 
+/** Whether the images have been built, by what builds them: once for all clusters of a run. */
+const built = new Map<string, boolean>()
+
 /**
- * Starts a cluster, loads the images into it and runs `files` (all of tests/cluster when empty) beside it. Skipped aloud where there can be none;
- * with CI=true that fails.
+ * Starts a cluster, loads the images into it, runs `files` (all of tests/cluster when empty) beside it and ends it, unless KEEP=1 says otherwise.
+ * Skipped aloud where there can be none; with CI=true that fails.
  */
 export function clusterSuite(kind: ClusterKind, files: string[] = []): Count {
   const scripts = join('hack', kind)
-  const { ok: possible, text: reason } = ask(join(scripts, 'possible'), [])
+  const { ok: possible, text } = ask(join(scripts, 'possible'), [])
   if (!possible) {
-    console.log(`${process.env.CI === 'true' ? 'FAILED' : 'SKIPPED'}: tests/cluster on ${scripts}: ${reason}`)
+    console.log(`${process.env.CI === 'true' ? 'FAILED' : 'SKIPPED'}: tests/cluster on ${scripts}: ${text}`)
     return process.env.CI === 'true' ? { passed: 0, failed: 1, skipped: 0 } : { passed: 0, failed: 0, skipped: 1 }
   }
   const work = mkdtempSync(join(tmpdir(), 'sallyport-cluster-'))
@@ -29,22 +32,35 @@ export function clusterSuite(kind: ClusterKind, files: string[] = []): Count {
     SALLYPORT_CLUSTER_NODES: process.env.NODES ?? '1',
     SALLYPORT_IMAGE_TAG: tag,
     // Docker's images are those of its own engine, which only an ordinary kind shares.
-    ...(kind === 'kube' || reason !== 'docker' ? { BUILDER: 'buildah' } : {}),
+    BUILDER: text === 'docker' ? 'docker' : 'buildah',
   }
+  // An interrupt ends what runs, and then the cluster.
+  const ignore = () => undefined
+  process.on('SIGINT', ignore)
   try {
-    const ready =
-      run('node', ['hack/bundle.ts'], env) &&
-      run('hack/images', [], env) &&
-      run(join(scripts, 'up'), ['--nodes', env.SALLYPORT_CLUSTER_NODES], env) &&
-      run(
-        join(scripts, 'load-image'),
-        IMAGES.map(name => `sallyport/${name}:${tag}`),
-        env,
-      )
-    if (!ready) return { passed: 0, failed: 1, skipped: 0 }
+    if (!start(scripts, env)) return { passed: 0, failed: 1, skipped: 0 }
     return vitest(['--config', 'tests/cluster/vitest.config.ts', ...files], { within: [join(scripts, 'exec')], env })
   } finally {
-    run(join(scripts, 'down'), [], env)
-    rmSync(work, { recursive: true, force: true })
+    process.off('SIGINT', ignore)
+    if (process.env.KEEP === '1') {
+      console.log(`kept: CLUSTER_DIR=${env.CLUSTER_DIR} ${join(scripts, 'exec')} kubectl get pods -A`)
+    } else {
+      run(join(scripts, 'down'), [], env)
+      rmSync(work, { recursive: true, force: true })
+    }
   }
+}
+
+type Environment = Record<'CLUSTER_DIR' | 'SALLYPORT_CLUSTER_NODES' | 'SALLYPORT_IMAGE_TAG' | 'BUILDER', string>
+
+function start(scripts: string, env: Environment): boolean {
+  const { BUILDER: builder, SALLYPORT_IMAGE_TAG: tag, SALLYPORT_CLUSTER_NODES: nodes } = env
+  const images = IMAGES.map(name => `sallyport/${name}:${tag}`)
+  if (!built.has(builder))
+    built.set(builder, run('node', ['hack/bundle.ts']) && run('hack/images', [], { ...env, TAG: tag }))
+  return (
+    built.get(builder) === true &&
+    run(join(scripts, 'up'), ['--nodes', nodes], env) &&
+    run(join(scripts, 'load-image'), images, env)
+  )
 }
