@@ -17,9 +17,9 @@ import type { Mirror } from './controller/mirror.ts'
 import { type KubeObject, type Secret, secretData, secretText } from './object.ts'
 import { CA_SECRET } from './plan/authority.ts'
 import type { ServingPair } from './plan/certificate.ts'
-import { renewTokenAtMs, withToken } from './plan/connector.ts'
 import { relaySecretWith } from './plan/relay.ts'
 import type { RelaySecretWant, ServingNames, Step } from './plan/step.ts'
+import { renewTokenAtMs, withToken } from './plan/token.ts'
 import { type Provider, ProviderError } from './provider.ts'
 
 const DAY = 86_400

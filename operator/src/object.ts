@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
 import {
   API_VERSION,
   type Condition,
   type ConnectorStatus,
+  canonicalJson,
   type GroupStatus,
   KINDS,
   type Kind,
@@ -63,10 +65,17 @@ export type Declared<K extends Kind = Kind> = {
   invalid?: string
 }
 
+/** What can own a child. */
+export type Owner = {
+  apiVersion: string
+  kind: string
+  metadata: { namespace: string; name: string; uid: string }
+}
+
 export type Secret = KubeObject & { kind: 'Secret'; data?: Record<string, string> }
 
 /** Kinds beside our own that the operator looks at. */
-export const OTHER_KINDS = ['Namespace', 'Node', 'Secret', 'Service', 'Deployment'] as const
+export const OTHER_KINDS = ['Namespace', 'Node', 'Secret', 'Service', 'Deployment', 'PodDisruptionBudget'] as const
 export type OtherKind = (typeof OTHER_KINDS)[number]
 export type AnyKind = Kind | OtherKind
 export const ALL_KINDS: readonly AnyKind[] = [...KINDS, ...OTHER_KINDS]
@@ -78,6 +87,7 @@ export const VERSIONS: Record<OtherKind, string> = {
   Secret: 'v1',
   Service: 'v1',
   Deployment: 'apps/v1',
+  PodDisruptionBudget: 'policy/v1',
 }
 export const versionOf = (kind: AnyKind): string => VERSIONS[kind as OtherKind] ?? API_VERSION
 
@@ -89,13 +99,16 @@ export const nameOf = ({ metadata }: { metadata: Metadata }): ObjectName =>
 
 /** Field manager of everything that the operator writes. */
 export const FIELD_MANAGER = 'sallyport-operator'
-/** Labels of the objects that the operator makes. */
+/** Labels of the objects that the operator makes, as Kubernetes recommends them. */
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by'
 export const COMPONENT_LABEL = 'app.kubernetes.io/component'
+/** Labels of its own, by which the objects of one owner are found. */
 export const NETWORK_LABEL = 'sallyport.dev/remote-network'
 export const CONNECTOR_LABEL = 'sallyport.dev/connector'
 export const RELAY_LABEL = 'sallyport.dev/relay'
 export const INDEX_LABEL = 'sallyport.dev/index'
+/** Digest of what the operator wanted of a child when it wrote it last. */
+export const DIGEST_ANNOTATION = 'sallyport.dev/digest'
 export const SELECTOR = `${MANAGED_BY_LABEL}=${FIELD_MANAGER}`
 
 /** Text of one entry of a Secret; undefined when there is none. */
@@ -110,9 +123,24 @@ export function secretData(entries: Record<string, string>): Record<string, stri
 }
 
 /** Makes an object the owner of another: with it the other goes. */
-export function ownerReference({ kind, metadata }: Declared): OwnerReference {
+export function ownerReference({ apiVersion, kind, metadata }: Owner): OwnerReference {
   const { name, uid } = metadata
-  return { apiVersion: API_VERSION, kind, name, uid, controller: true, blockOwnerDeletion: false }
+  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: false }
+}
+
+/** Whether `owner` is an owner of an object. */
+export function isOwnedBy({ metadata }: { metadata: Metadata }, owner: { metadata: { uid: string } }): boolean {
+  return metadata.ownerReferences?.some(({ uid }) => uid === owner.metadata.uid) ?? false
+}
+
+/**
+ * Notes in a child what was wanted of it, so that a field is missed that is no longer wanted: comparing what is wanted with what is there shows
+ * only what is lacking.
+ */
+export function stamped(object: KubeObject): KubeObject {
+  const digest = createHash('sha256').update(canonicalJson(object)).digest('base64url')
+  const annotations = { ...object.metadata.annotations, [DIGEST_ANNOTATION]: digest }
+  return { ...object, metadata: { ...object.metadata, annotations } }
 }
 
 /**

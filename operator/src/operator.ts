@@ -65,6 +65,9 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
       get known() {
         return parts.mirror?.known ?? false
       },
+      get reachable() {
+        return parts.mirror?.reachable ?? false
+      },
       get trust() {
         return parts.mirror?.trust
       },

@@ -12,7 +12,14 @@ import {
 
 type Stored = {
   [K in Kind]: Declared<K>
-} & { Namespace: KubeObject; Node: KubeObject; Secret: Secret; Service: KubeObject; Deployment: KubeObject }
+} & {
+  Namespace: KubeObject
+  Node: KubeObject
+  Secret: Secret
+  Service: KubeObject
+  Deployment: KubeObject
+  PodDisruptionBudget: KubeObject
+}
 
 /** An object that is there, has changed or has gone. `listed`: its going was not told, it is missing from a list. */
 export type Change = { kind: AnyKind; object: KubeObject; gone?: 'told' | 'listed' }

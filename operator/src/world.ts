@@ -1,7 +1,7 @@
 import { admitRule, normaliseRule, PolicyError } from '@sallyport/policy'
 import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
 import { groupsOf, networkOf, ResourceIndex } from './claim.ts'
-import { type Declared, type KubeObject, nameOf, type ObjectName, RELAY_LABEL } from './object.ts'
+import { type Declared, type KubeObject, NETWORK_LABEL, nameOf, type ObjectName, RELAY_LABEL } from './object.ts'
 import {
   CA_SECRET,
   CONTROLLER_TLS_SECRET,
@@ -11,8 +11,8 @@ import {
 } from './plan/authority.ts'
 import { connectorChildName, planConnector } from './plan/connector.ts'
 import { planGroup } from './plan/group.ts'
-import { planNetwork } from './plan/network.ts'
-import { planRelay, relayRowUids } from './plan/relay.ts'
+import { networkBudgetName, planNetwork } from './plan/network.ts'
+import { planRelay, relayBudgetName, relayRowUids } from './plan/relay.ts'
 import { planResource } from './plan/resource.ts'
 import type { Context, ControllerView, Plan, Settings } from './plan/step.ts'
 import type { Change, ObjectStore } from './store.ts'
@@ -43,7 +43,7 @@ export class World {
     switch (kind) {
       case 'RemoteNetwork': {
         const network = object as Declared<'RemoteNetwork'>
-        return planNetwork({ network, connectors: this.#connectorsOf(nameOf(network)) }, context)
+        return planNetwork(this.#networkWorld(network), context)
       }
       case 'Connector':
         return planConnector(this.#connectorWorld(object as Declared<'Connector'>), context)
@@ -118,6 +118,7 @@ export class World {
         return isAuthority(object) ? ['authority', ...this.#withSecrets()] : ownersOf(object)
       case 'Service':
       case 'Deployment':
+      case 'PodDisruptionBudget':
         return ownersOf(object)
     }
   }
@@ -164,6 +165,19 @@ export class World {
     )
   }
 
+  #networkWorld(network: Declared<'RemoteNetwork'>) {
+    const { namespace, name } = network.metadata
+    const members = this.#connectorsOf(nameOf(network))
+      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+      .map(connector => {
+        const child = connectorChildName(connector.metadata.name)
+        const secret = this.#store.get('Secret', namespace, child)
+        return { connector, secret, deployment: this.#store.get('Deployment', namespace, child) }
+      })
+    return { network, members, budget: this.#store.get('PodDisruptionBudget', namespace, networkBudgetName(name)) }
+  }
+
   #connectorWorld(connector: Declared<'Connector'>) {
     const { namespace, name } = connector.metadata
     const network = connector.spec?.remoteNetworkRef.name ?? ''
@@ -200,6 +214,7 @@ export class World {
       deployments: children(this.#store.all('Deployment')),
       services: children(this.#store.all('Service')),
       nodes: [...this.#store.all('Node')],
+      budget: this.#store.get('PodDisruptionBudget', namespace, relayBudgetName(name)),
       installationCa: this.installationCa,
     }
   }
@@ -242,6 +257,12 @@ const networkOfConnector = ({ metadata, spec }: Declared<'Connector'>): ObjectNa
 const isAuthority = ({ metadata: { name } }: KubeObject) =>
   [CA_SECRET, CONTROLLER_TLS_SECRET, STORE_KEY_SECRET].includes(name)
 
+/** Owners of a child, and the RemoteNetwork with which those of all its Connectors are planned. */
 function ownersOf({ metadata }: KubeObject): string[] {
-  return (metadata.ownerReferences ?? []).map(({ kind, name }) => `${kind}/${metadata.namespace}/${name}`)
+  const { namespace, ownerReferences = [], labels = {} } = metadata
+  const network = labels[NETWORK_LABEL]
+  return [
+    ...ownerReferences.map(({ kind, name }) => `${kind}/${namespace}/${name}`),
+    ...(network === undefined ? [] : [key('RemoteNetwork', `${namespace}/${network}`)]),
+  ]
 }

@@ -75,6 +75,10 @@ export class Mirror implements ControllerView {
     return this.#known
   }
 
+  get reachable(): boolean {
+    return this.#known && this.#down === undefined
+  }
+
   get trust(): OperatorTrust | undefined {
     return this.#trust
   }

@@ -221,7 +221,7 @@ export class FileProvider implements Provider {
   /** Children whose owner is gone go too. */
   async #collect(): Promise<void> {
     const uids = new Set(KINDS.flatMap(kind => [...this.store.all(kind)].map(({ metadata }) => metadata.uid)))
-    const kinds = ['Connector', 'Deployment', 'Service', 'Secret'] as const
+    const kinds = ['Connector', 'Deployment', 'Service', 'Secret', 'PodDisruptionBudget'] as const
     for (const kind of kinds) {
       for (const object of [...this.store.all(kind)] as unknown as KubeObject[]) {
         const owners = object.metadata.ownerReferences ?? []

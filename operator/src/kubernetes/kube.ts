@@ -26,6 +26,7 @@ const PLURALS = {
   Secret: 'secrets',
   Service: 'services',
   Deployment: 'deployments',
+  PodDisruptionBudget: 'poddisruptionbudgets',
 }
 const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events' }
 const LEASES = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' }
@@ -74,7 +75,8 @@ export class Kube {
 
   /** Path at which a kind is watched. */
   static path(kind: AnyKind, namespace: string | undefined): string {
-    const base = isKind(kind) ? `/apis/${API_VERSION}` : kind === 'Deployment' ? '/apis/apps/v1' : '/api/v1'
+    const version = versionOf(kind)
+    const base = version.includes('/') ? `/apis/${version}` : `/api/${version}`
     const plural = isKind(kind) ? KIND_TABLE[kind].plural : PLURALS[kind]
     return namespace === undefined ? `${base}/${plural}` : `${base}/namespaces/${namespace}/${plural}`
   }

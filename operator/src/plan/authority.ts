@@ -1,7 +1,8 @@
 import { parseIp } from '@sallyport/policy'
 import { joinBundle, parseCertificate, renewalTimeMs, TrustError } from '@sallyport/trust'
-import { COMPONENT_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL, type Secret, secretText } from '../object.ts'
+import { type Secret, secretText } from '../object.ts'
 import { checkCertificate } from './certificate.ts'
+import { childLabels } from './label.ts'
 import { joinPlans, type Plan, type ServingNames, type Settings } from './step.ts'
 
 /** Secrets in the operator's own namespace. */
@@ -73,6 +74,6 @@ export function controllerNames({ controllerUrl, controllerPublicUrl, controller
 }
 
 function ownSecret(name: string, { namespace }: Settings): Secret {
-  const labels = { [MANAGED_BY_LABEL]: FIELD_MANAGER, [COMPONENT_LABEL]: 'controller' }
+  const labels = childLabels('controller', namespace)
   return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace, labels }, type: 'Opaque' }
 }

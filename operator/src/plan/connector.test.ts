@@ -1,9 +1,10 @@
 import type { DeclaredRow, OperatorTrust, SlotState } from '@sallyport/schema'
 import { describe, expect, it } from 'vitest'
 import { type Declared, type Secret, secretData, secretText } from '../object.ts'
-import { planConnector, renewTokenAtMs, wantsToken, withToken } from './connector.ts'
+import { planConnector } from './connector.ts'
 import { bodyDigest, rowMetadata } from './row.ts'
 import type { Context, Plan } from './step.ts'
+import { renewTokenAtMs, wantsToken, withToken } from './token.ts'
 
 const NOW = 1_700_000_000_000
 const DAY = 86_400_000
@@ -83,6 +84,7 @@ const context = (rows: DeclaredRow[], known = true): Context => ({
   },
   controller: {
     known,
+    reachable: known,
     trust,
     row: uid => rows.find(row => row.uid === uid),
     slot: uid => rows.find(row => row.uid === uid)?.slot,

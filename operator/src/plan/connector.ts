@@ -1,23 +1,13 @@
-import type { ConnectorTrust, SlotState } from '@sallyport/schema'
-import {
-  COMPONENT_LABEL,
-  CONNECTOR_LABEL,
-  type Declared,
-  FIELD_MANAGER,
-  type KubeObject,
-  MANAGED_BY_LABEL,
-  ownerReference,
-  type Secret,
-  secretData,
-  secretText,
-} from '../object.ts'
+import type { ConnectorTrust } from '@sallyport/schema'
+import { type Declared, type KubeObject, ownerReference, type Secret, secretData, secretText } from '../object.ts'
 import { isFalse, isTrue, planStatus, summary, type Verdict } from './condition.ts'
 import { differs } from './difference.ts'
-import { refuse } from './network.ts'
+import { connectorLabels } from './label.ts'
+import { isManaged, refuse } from './managed.ts'
 import { isUsable } from './resource.ts'
 import { deleteRow, putRow, rowMetadata } from './row.ts'
 import { type Context, joinPlans, type Plan, type Step } from './step.ts'
-import { connectorDeployment } from './workload.ts'
+import { replaceTokenAtMs, TOKEN_ID_ANNOTATION, TOKEN_RENEW_ANNOTATION, wantsToken, withToken } from './token.ts'
 
 /** A Connector, its network and its children as they are. */
 export type ConnectorWorld = {
@@ -29,17 +19,10 @@ export type ConnectorWorld = {
   installationCa: string | undefined
 }
 
-/** Id of the token that the Secret holds, and when the next one is issued. */
-export const TOKEN_ID_ANNOTATION = 'sallyport.dev/token-id'
-export const TOKEN_RENEW_ANNOTATION = 'sallyport.dev/token-renew-at'
-
-/** Part of a token's life after which it is replaced. */
-const RENEW_AFTER = 0.75
-
 /** Name of a Connector's Secret and Deployment: its own. */
 export const connectorChildName = (connector: string): string => connector
 
-/** Plans a Connector: its slot, its Secret, its Deployment, its status. */
+/** Plans a Connector: its slot, its Secret, its status. What runs it is planned with its RemoteNetwork, one after the other. */
 export function planConnector(world: ConnectorWorld, context: Context): Plan {
   const { connector, network, deployment } = world
   const { controller, settings, nowMs } = context
@@ -58,27 +41,9 @@ export function planConnector(world: ConnectorWorld, context: Context): Plan {
   return joinPlans(
     { steps: row },
     planSecret(world, network, context),
-    { steps: workload(connector, network, deployment, context) },
+    { steps: isManaged(connector) || deployment === undefined ? [] : [{ do: 'remove', object: deployment }] },
     statusOf(connector, context),
   )
-}
-
-/** When a token that is good from `nowMs` until `expiresAtMs` is replaced. */
-export function renewTokenAtMs(nowMs: number, expiresAtMs: number): number {
-  return nowMs + (expiresAtMs - nowMs) * RENEW_AFTER
-}
-
-/** Whether the Secret lacks a token that a new Connector could enrol with. */
-export function wantsToken(slot: SlotState, secret: Secret | undefined, nowMs: number): boolean {
-  const annotations = secret?.metadata.annotations ?? {}
-  if (slot.tokenState !== 'live' || slot.tokenId === undefined) return true
-  if (secretText(secret, 'token') === undefined || annotations[TOKEN_ID_ANNOTATION] !== slot.tokenId) return true
-  return nowMs >= renewAtMs(secret)
-}
-
-function renewAtMs(secret: Secret | undefined): number {
-  const at = Date.parse(secret?.metadata.annotations?.[TOKEN_RENEW_ANNOTATION] ?? '')
-  return Number.isNaN(at) ? 0 : at
 }
 
 function missingNetwork({ connector, network }: ConnectorWorld, managed: readonly string[]): Verdict | undefined {
@@ -94,13 +59,12 @@ function planSecret(world: ConnectorWorld, network: Declared<'RemoteNetwork'>, c
   const slot = controller.slot(connector.metadata.uid)
   const { trust } = controller
   if (slot === undefined || trust === undefined || installationCa === undefined) return { steps: [] }
-  const isExternal = connector.spec?.deployment === 'External'
   const trusted: ConnectorTrust = {
     // The Controller has checked its name.
     tenant: trust.tenant as ConnectorTrust['tenant'],
     issuer: trust.issuer,
     network: network.metadata.uid,
-    controllerUrl: isExternal ? settings.controllerPublicUrl : settings.controllerUrl,
+    controllerUrl: isManaged(connector) ? settings.controllerUrl : settings.controllerPublicUrl,
     installationCa,
     tenantCa: trust.tenantCa,
     jwks: { clientAcl: trust.jwks.clientAcl, connectorAcl: trust.jwks.connectorAcl },
@@ -111,7 +75,7 @@ function planSecret(world: ConnectorWorld, network: Declared<'RemoteNetwork'>, c
     metadata: {
       name: connectorChildName(connector.metadata.name),
       namespace: connector.metadata.namespace,
-      labels: labelsOf(connector),
+      labels: connectorLabels(connector),
       ownerReferences: [ownerReference(connector)],
     },
     type: 'Opaque',
@@ -123,35 +87,7 @@ function planSecret(world: ConnectorWorld, network: Declared<'RemoteNetwork'>, c
   const { [TOKEN_ID_ANNOTATION]: id, [TOKEN_RENEW_ANNOTATION]: renew } = secret!.metadata.annotations ?? {}
   const kept = withToken(wanted, secretText(secret, 'token')!, id!, renew!)
   const steps: Step[] = differs(kept, secret) ? [{ do: 'apply', object: kept }] : []
-  return { steps, wakeAtMs: renewAtMs(secret) }
-}
-
-/** The Secret with a token in it. */
-export function withToken(secret: Secret, token: string, id: string, renewAt: string): Secret {
-  const annotations = { [TOKEN_ID_ANNOTATION]: id, [TOKEN_RENEW_ANNOTATION]: renewAt }
-  return {
-    ...secret,
-    metadata: { ...secret.metadata, annotations },
-    data: { ...secret.data, ...secretData({ token }) },
-  }
-}
-
-function labelsOf(connector: Declared<'Connector'>): Record<string, string> {
-  const { name } = connector.metadata
-  return { [MANAGED_BY_LABEL]: FIELD_MANAGER, [COMPONENT_LABEL]: 'connector', [CONNECTOR_LABEL]: name }
-}
-
-function workload(
-  connector: Declared<'Connector'>,
-  network: Declared<'RemoteNetwork'>,
-  deployment: KubeObject | undefined,
-  { settings }: Context,
-): Step[] {
-  if (connector.spec?.deployment === 'External') {
-    return deployment === undefined ? [] : [{ do: 'remove', object: deployment }]
-  }
-  const object = connectorDeployment(connector, network, labelsOf(connector), settings)
-  return differs(object, deployment) ? [{ do: 'apply', object }] : []
+  return { steps, wakeAtMs: replaceTokenAtMs(slot, secret) }
 }
 
 function statusOf(connector: Declared<'Connector'>, { controller, nowMs }: Context): Plan {

@@ -19,8 +19,12 @@ const FACTORS: Record<string, number> = {
   Ei: 2 ** 60,
 }
 
-/** Whether `live` lacks something that `wanted` says. What others have added to it, and what the API server filled in, counts for nothing. */
+/**
+ * Whether `live` lacks something that `wanted` says. What others have added to it, and what the API server filled in, counts for nothing; nor does
+ * an empty list or object, which the API server leaves out.
+ */
 export function differs(wanted: unknown, live: unknown, path = ''): boolean {
+  if (live === undefined && isEmpty(wanted)) return false
   if (Array.isArray(wanted)) {
     if (!Array.isArray(live) || live.length !== wanted.length) return true
     return wanted.some((item, index) => differs(item, live[index], `${path}.${index}`))
@@ -37,6 +41,9 @@ export function differs(wanted: unknown, live: unknown, path = ''): boolean {
   if (wanted === live) return false
   return !(QUANTITY_PATH.test(path) && amount(wanted) !== undefined && amount(wanted) === amount(live))
 }
+
+const isEmpty = (wanted: unknown) =>
+  wanted !== null && typeof wanted === 'object' && Object.values(wanted).every(member => member === undefined)
 
 function amount(quantity: unknown): number | undefined {
   const [, number, unit] = /^([0-9.]+(?:[eE][-+]?[0-9]+)?)(n|u|m|k|[MGTPE]|[KMGTPE]i|)$/.exec(String(quantity)) ?? []

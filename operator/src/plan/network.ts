@@ -1,26 +1,37 @@
 import { createHash } from 'node:crypto'
 import { API_VERSION, MAX_NAME, type NetworkBody } from '@sallyport/schema'
-import {
-  type Declared,
-  FIELD_MANAGER,
-  type KubeObject,
-  MANAGED_BY_LABEL,
-  NETWORK_LABEL,
-  ownerReference,
-} from '../object.ts'
+import { type Declared, isOwnedBy, type KubeObject, ownerReference, type Secret, stamped } from '../object.ts'
 import { isFalse, isTrue, planStatus, summary, type Verdict } from './condition.ts'
 import { differs } from './difference.ts'
+import { planBudget } from './disruption.ts'
+import { childLabels, networkSelector } from './label.ts'
+import { isManaged, refuse } from './managed.ts'
+import { hasReadyPod, type Member, planRollout } from './rollout.ts'
 import { deleteRow, putRow, rowMetadata } from './row.ts'
 import { type Context, joinPlans, type Plan, type Step } from './step.ts'
+import { holdsToken } from './token.ts'
+import { connectorDeployment } from './workload.ts'
 
-/** A RemoteNetwork and the Connectors of its namespace that name it. */
-export type NetworkWorld = { network: Declared<'RemoteNetwork'>; connectors: readonly Declared<'Connector'>[] }
+/** A Connector and what the operator has made for it. */
+export type ConnectorChildren = {
+  connector: Declared<'Connector'>
+  secret: Secret | undefined
+  deployment: KubeObject | undefined
+}
+
+/** A RemoteNetwork, the Connectors of its namespace that name it, and its PodDisruptionBudget. */
+export type NetworkWorld = {
+  network: Declared<'RemoteNetwork'>
+  members: readonly ConnectorChildren[]
+  budget: KubeObject | undefined
+}
 
 const DEFAULT_REPLICAS = 2
 
-/** Plans a RemoteNetwork: its row, its managed Connectors, its status. */
-export function planNetwork({ network, connectors }: NetworkWorld, context: Context): Plan {
+/** Plans a RemoteNetwork: its row, its managed Connectors and what runs them, its status. */
+export function planNetwork({ network, members, budget }: NetworkWorld, context: Context): Plan {
   const { controller, settings, nowMs } = context
+  const connectors = members.map(({ connector }) => connector)
   const { uid, namespace } = network.metadata
   const refusal = refuse(network, settings.managedNamespaces)
   if (refusal !== undefined) {
@@ -38,7 +49,12 @@ export function planNetwork({ network, connectors }: NetworkWorld, context: Cont
       ...(guardExceptions === undefined ? {} : { guardExceptions }),
     },
   }
-  const ready = connectors.filter(connector => controller.slot(connector.metadata.uid)?.ready === true).length
+  const ready = members.filter(member => isReady(member, context)).length
+  const managed = members.filter(({ connector }) => isManaged(connector))
+  const rollout = planRollout(
+    managed.map(member => rolloutMember(member, network, context)),
+    settings.platform,
+  )
   const counts = controller.known
     ? { desired: desiredCount(network, connectors), ready }
     : (network.status?.connectors ?? { desired: connectors.length, ready: 0 })
@@ -46,15 +62,25 @@ export function planNetwork({ network, connectors }: NetworkWorld, context: Cont
     isTrue('Accepted', 'Accepted', 'the RemoteNetwork is accepted'),
     available(`${namespace}/${network.metadata.name}`, counts, context, network),
   ]
-  const progressing =
+  const settled =
     counts.ready < counts.desired
       ? isTrue('Progressing', 'Working', `${counts.ready} of ${counts.desired} Connectors are ready`)
       : isFalse('Progressing', 'Settled', `${counts.ready} of ${counts.desired} Connectors are ready`)
+  const progressing = rollout.verdict ?? settled
+  const steps = [
+    ...putRow('network', uid, body, controller),
+    ...children(network, connectors),
+    ...rollout.steps,
+    ...planBudget(budgetWant(network, managed.length), budget, settings.platform),
+  ]
   return joinPlans(
-    { steps: [...putRow('network', uid, body, controller), ...children(network, connectors)] },
+    { steps },
     planStatus(network, [summary(verdicts), ...verdicts, progressing], { connectors: counts }, nowMs),
   )
 }
+
+/** Name of a RemoteNetwork's PodDisruptionBudget. */
+export const networkBudgetName = (network: string): string => childName(network, 'connectors')
 
 /** Name of a child: `base-suffix`, shortened and told apart by a hash where it would be too long. */
 export function childName(base: string, suffix: string): string {
@@ -64,17 +90,46 @@ export function childName(base: string, suffix: string): string {
   return `${base.slice(0, MAX_NAME - suffix.length - hash.length - 2)}-${hash}-${suffix}`
 }
 
-/** Refuses what lies outside of the namespaces in which the operator runs things. */
-export function refuse(object: Declared, managedNamespaces: readonly string[]): Verdict | undefined {
-  const { kind, invalid, metadata } = object
-  if (invalid !== undefined) return isFalse('Accepted', 'Invalid', invalid)
-  if (managedNamespaces.includes(metadata.namespace)) return undefined
-  const message = `namespace "${metadata.namespace}" is not one in which a ${kind} counts`
-  return isFalse('Accepted', 'NamespaceNotManaged', message)
+/** Whether a Connector serves: the Controller has it ready, and what runs it, where the operator does, has a pod. */
+function isReady({ connector, deployment }: ConnectorChildren, { controller, settings }: Context): boolean {
+  const hasPod = deployment === undefined || hasReadyPod(deployment, settings.platform)
+  return controller.slot(connector.metadata.uid)?.ready === true && hasPod
+}
+
+function rolloutMember(
+  { connector, secret, deployment }: ConnectorChildren,
+  network: Declared<'RemoteNetwork'>,
+  { controller, settings, nowMs }: Context,
+): Member {
+  const { uid, namespace, name } = connector.metadata
+  const slot = controller.slot(uid)
+  const serves = slot?.connected === true && slot.registered && slot.ready
+  return {
+    wanted: connectorDeployment(connector, network, settings),
+    live: deployment,
+    idle: serves ? undefined : `Connector ${namespace}/${name} is not registered at a Relay`,
+    // A new pod enrols with the Controller, by the token that it finds in the Secret when it starts.
+    blocked: !controller.reachable
+      ? 'the operator has no contact with the Controller'
+      : holdsToken(slot, secret, nowMs)
+        ? undefined
+        : `Secret ${namespace}/${name} has no fresh enrolment token yet`,
+  }
+}
+
+function budgetWant(network: Declared<'RemoteNetwork'>, pods: number) {
+  const { name } = network.metadata
+  return {
+    name: networkBudgetName(name),
+    owner: network,
+    labels: childLabels('connector', name, networkSelector(name)),
+    selector: networkSelector(name),
+    pods,
+  }
 }
 
 function desiredCount(network: Declared<'RemoteNetwork'>, connectors: readonly Declared<'Connector'>[]): number {
-  const others = connectors.filter(connector => !isChildOf(connector, network)).length
+  const others = connectors.filter(connector => !isOwnedBy(connector, network)).length
   return others + replicasOf(network)
 }
 
@@ -100,30 +155,26 @@ function children(network: Declared<'RemoteNetwork'>, connectors: readonly Decla
   const applied = wanted.flatMap((child): Step[] => {
     const there = connectors.find(({ metadata }) => metadata.name === child)
     // A Connector that a person has declared under that name stays theirs.
-    if (there !== undefined && !isChildOf(there, network)) return []
+    if (there !== undefined && !isOwnedBy(there, network)) return []
     const object = connectorChild(network, child)
     return differs(object, there) ? [{ do: 'apply', object }] : []
   })
   const surplus = connectors.filter(
-    connector => isChildOf(connector, network) && !wanted.includes(connector.metadata.name),
+    connector => isOwnedBy(connector, network) && !wanted.includes(connector.metadata.name),
   )
   return [...applied, ...surplus.map((object): Step => ({ do: 'remove', object: object as unknown as KubeObject }))]
 }
 
-function isChildOf({ metadata }: Declared<'Connector'>, network: Declared<'RemoteNetwork'>): boolean {
-  return metadata.ownerReferences?.some(({ uid }) => uid === network.metadata.uid) ?? false
-}
-
 function connectorChild(network: Declared<'RemoteNetwork'>, name: string): KubeObject {
-  return {
+  return stamped({
     apiVersion: API_VERSION,
     kind: 'Connector',
     metadata: {
       name,
       namespace: network.metadata.namespace,
-      labels: { [MANAGED_BY_LABEL]: FIELD_MANAGER, [NETWORK_LABEL]: network.metadata.name },
+      labels: childLabels('connector', network.metadata.name, networkSelector(network.metadata.name)),
       ownerReferences: [ownerReference(network)],
     },
     spec: { remoteNetworkRef: { name: network.metadata.name }, deployment: 'Managed' },
-  }
+  })
 }

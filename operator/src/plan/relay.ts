@@ -1,42 +1,20 @@
-import { parseIp } from '@sallyport/policy'
-import { parser, type RelayBody, RelaySecret } from '@sallyport/schema'
-import {
-  COMPONENT_LABEL,
-  type Declared,
-  FIELD_MANAGER,
-  INDEX_LABEL,
-  type KubeObject,
-  MANAGED_BY_LABEL,
-  ownerReference,
-  RELAY_LABEL,
-  type Secret,
-  secretData,
-  secretText,
-} from '../object.ts'
+import { parser, type RelayBody, RelaySecret, type RelayState } from '@sallyport/schema'
+import { type Declared, type KubeObject, ownerReference, type Secret, secretData, secretText } from '../object.ts'
 import { type CertificateCheck, checkCertificate } from './certificate.ts'
 import { isFalse, isTrue, planStatus, summary, type Verdict } from './condition.ts'
 import { differs } from './difference.ts'
-import { refuse } from './network.ts'
+import { planBudget } from './disruption.ts'
+import { childLabels, relayLabels, relaySelector } from './label.ts'
+import { isManaged, refuse } from './managed.ts'
+import { childName } from './network.ts'
+import { type RelayWorld, type Replica, replicasOf } from './replica.ts'
+import { hasReadyPod, type Member, planRollout } from './rollout.ts'
 import { deleteRow, putRow, rowMetadata, uuidV5 } from './row.ts'
 import { type Context, joinPlans, type Plan, type Step } from './step.ts'
 import { RELAY_PORT, relayDeployment, relayService } from './workload.ts'
 
-/** A Relay and its children as they are; `nodes` for Relays whose address is that of a Node. */
-export type RelayWorld = {
-  relay: Declared<'Relay'>
-  secrets: readonly Secret[]
-  deployments: readonly KubeObject[]
-  services: readonly KubeObject[]
-  nodes: readonly KubeObject[]
-  installationCa: string | undefined
-}
-
-/** One replica: to everyone else a Relay of its own. */
-export type Replica = { index: number; uid: string; name: string; address: string | undefined; child: string }
-
 /** Ids of the keys that the Secret holds, separated by commas. */
 export const KEY_IDS_ANNOTATION = 'sallyport.dev/key-ids'
-const DEFAULT_REPLICAS = 2
 /** Most replicas of a Relay, so that rows of former ones are found. */
 const MAX_REPLICAS = 32
 
@@ -55,10 +33,12 @@ export function planRelay(world: RelayWorld, context: Context): Plan {
   if (refusal !== undefined) {
     return joinPlans(removed, planStatus(relay, [{ ...refusal, type: 'Ready' }, refusal], {}, nowMs))
   }
+  const rollout = planRollout(rolloutMembers(world, replicas, context), settings.platform)
   return joinPlans(
     ...replicas.map(replica => planReplica(world, replica, context)),
+    { steps: [...rollout.steps, ...planBudget(budgetWant(relay, replicas), world.budget, settings.platform)] },
     removed,
-    statusOf(relay, replicas, context),
+    statusOf(world, replicas, rollout.verdict, context),
   )
 }
 
@@ -67,94 +47,71 @@ export function relayRowUids({ metadata }: Declared<'Relay'>): string[] {
   return Array.from({ length: MAX_REPLICAS }, (_, index) => uuidV5(metadata.uid, String(index)))
 }
 
-/** The replicas that a Relay declares. */
-export function replicasOf(world: RelayWorld): Replica[] {
-  const { relay } = world
-  const { name, namespace, uid } = relay.metadata
-  return Array.from({ length: relay.spec?.replicas ?? DEFAULT_REPLICAS }, (_, index) => {
-    const address = addressOf(world, index)
-    const host = address?.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '')
-    return {
-      index,
-      uid: uuidV5(uid, String(index)),
-      name:
-        host === undefined || parseIp(host) !== undefined
-          ? `r${index}.${name}.${namespace}.sallyport.internal`
-          : host.toLowerCase().replace(/\.$/, ''),
-      address,
-      child: childOf(name, index),
-    }
-  })
-}
-
-const childOf = (relay: string, index: number) => `${relay}-${index}`
-
-function addressOf({ relay, services, nodes }: RelayWorld, index: number): string | undefined {
-  const { list, template, fromService } = relay.spec!.address
-  if (list !== undefined) return list[index]
-  if (template !== undefined) return template.replaceAll('{index}', String(index))
-  if (fromService !== true) return undefined
-  const service = services.find(({ metadata }) => metadata.name === childOf(relay.metadata.name, index))
-  return service === undefined ? undefined : serviceAddress(service, nodes)
-}
-
-type ServiceFields = {
-  spec?: { ports?: { nodePort?: number }[] }
-  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } }
-}
-type NodeFields = { status?: { addresses?: { type: string; address: string }[] } }
-
-function serviceAddress(service: KubeObject, nodes: readonly KubeObject[]): string | undefined {
-  // The API server has validated both.
-  const { spec, status } = service as ServiceFields
-  const [ingress] = status?.loadBalancer?.ingress ?? []
-  const host = ingress?.hostname ?? ingress?.ip
-  if (host !== undefined) return hostPort(host, RELAY_PORT)
-  const nodePort = spec?.ports?.[0]?.nodePort
-  if (nodePort === undefined) return undefined
-  const addresses = [...nodes]
-    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
-    .flatMap(node => (node as NodeFields).status?.addresses ?? [])
-  const chosen =
-    addresses.find(({ type }) => type === 'ExternalIP') ?? addresses.find(({ type }) => type === 'InternalIP')
-  return chosen === undefined ? undefined : hostPort(chosen.address, nodePort)
-}
-
-const hostPort = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+/** Name of a Relay's PodDisruptionBudget. */
+export const relayBudgetName = (relay: string): string => childName(relay, 'relays')
 
 function planReplica(world: RelayWorld, replica: Replica, context: Context): Plan {
-  const { relay, deployments, services } = world
-  const { controller, settings } = context
+  const { relay } = world
+  const { controller } = context
   const { index, uid, name, address, child } = replica
-  const labels = labelsOf(relay, index)
   const steps: Step[] = []
-  const isExternal = relay.spec?.deployment === 'External'
-  if (!isExternal) {
-    const service = relayService(relay, child, labels)
-    if (
-      differs(
-        service,
-        services.find(({ metadata }) => metadata.name === child),
-      )
-    ) {
-      steps.push({ do: 'apply', object: service })
-    }
+  const live = world.deployments.find(named(child))
+  if (isManaged(relay)) {
+    const service = relayService(relay, child, index)
+    if (differs(service, world.services.find(named(child)))) steps.push({ do: 'apply', object: service })
+  } else if (live !== undefined) {
+    steps.push({ do: 'remove', object: live })
   }
   if (address === undefined) return { steps }
   const body: RelayBody = { metadata: rowMetadata(relay), index, name, address }
   steps.push(...putRow('relay', uid, body, controller))
-  const secret = planSecret(world, replica, context)
-  const live = deployments.find(({ metadata }) => metadata.name === child)
-  const workload: Step[] = []
-  if (isExternal) {
-    if (live !== undefined) workload.push({ do: 'remove', object: live })
-  } else {
-    const listen = settings.platform === 'host' ? address : `:${RELAY_PORT}`
-    const object = relayDeployment(relay, { name: child, labels, listen }, settings)
-    if (differs(object, live)) workload.push({ do: 'apply', object })
-  }
-  return joinPlans({ steps }, secret, { steps: workload })
+  return joinPlans({ steps }, planSecret(world, replica, context))
 }
+
+/** What runs each replica that has an address. */
+function rolloutMembers(
+  { relay, deployments, secrets }: RelayWorld,
+  replicas: readonly Replica[],
+  { controller, settings }: Context,
+): Member[] {
+  if (!isManaged(relay)) return []
+  const stateOf = (uid: string) => controller.row(uid)?.relay
+  // Where no Connector is registered anywhere, none can be waited for.
+  const expected = replicas.some(({ uid }) => stateOf(uid)?.registered === true)
+  return replicas.flatMap(({ index, uid, address, child }): Member[] => {
+    if (address === undefined) return []
+    const listen = settings.platform === 'host' ? address : `:${RELAY_PORT}`
+    const state = stateOf(uid)
+    const name = `${relay.metadata.namespace}/${child}`
+    const isIdle = expected && state?.registered !== true
+    return [
+      {
+        wanted: relayDeployment(relay, { name: child, index, listen }, settings),
+        live: deployments.find(named(child)),
+        idle: isIdle ? `no Connector is registered at ${name} yet` : undefined,
+        // Clients come with capabilities of these keys, whoever admits them.
+        blocked: holdsKeys(secrets.find(named(child)), state) ? undefined : `Secret ${name} has no keys yet`,
+      },
+    ]
+  })
+}
+
+function holdsKeys(secret: Secret | undefined, state: RelayState | undefined): boolean {
+  return secret !== undefined && secret.metadata.annotations?.[KEY_IDS_ANNOTATION] === state?.keyIds.join(',')
+}
+
+function budgetWant(relay: Declared<'Relay'>, replicas: readonly Replica[]) {
+  const { name } = relay.metadata
+  return {
+    name: relayBudgetName(name),
+    owner: relay,
+    labels: childLabels('relay', name, relaySelector(name)),
+    selector: relaySelector(name),
+    pods: isManaged(relay) ? replicas.length : 0,
+  }
+}
+
+const named = (name: string) => (object: KubeObject) => object.metadata.name === name
 
 function planSecret(world: RelayWorld, { index, uid, name, child }: Replica, context: Context): Plan {
   const { relay, installationCa } = world
@@ -162,7 +119,7 @@ function planSecret(world: RelayWorld, { index, uid, name, child }: Replica, con
   const state = controller.row(uid)?.relay
   const { trust } = controller
   if (state === undefined || trust === undefined || installationCa === undefined) return { steps: [] }
-  const secret = world.secrets.find(({ metadata }) => metadata.name === child)
+  const secret = world.secrets.find(named(child))
   const { relayPass: passJwks } = trust.jwks
   const base: Secret = {
     apiVersion: 'v1',
@@ -170,13 +127,12 @@ function planSecret(world: RelayWorld, { index, uid, name, child }: Replica, con
     metadata: {
       name: child,
       namespace: relay.metadata.namespace,
-      labels: labelsOf(relay, index),
+      labels: relayLabels(relay, index),
       ownerReferences: [ownerReference(relay)],
     },
     type: 'Opaque',
   }
-  const held = secret?.metadata.annotations?.[KEY_IDS_ANNOTATION]
-  const keys = held === state.keyIds.join(',') ? keysOf(secret) : undefined
+  const keys = holdsKeys(secret, state) ? keysOf(secret) : undefined
   const check: CertificateCheck = { names: { dnsNames: [name], ipAddresses: [] }, installationCa, nowMs }
   const certificate = checkCertificate(secretText(secret, 'tls.crt'), secretText(secret, 'tls.key'), check)
   if (keys === undefined || certificate === undefined) {
@@ -218,17 +174,8 @@ function keysOf(secret: Secret | undefined): RelaySecret['keys'] | undefined {
   }
 }
 
-function labelsOf(relay: Declared<'Relay'>, index: number): Record<string, string> {
-  return {
-    [MANAGED_BY_LABEL]: FIELD_MANAGER,
-    [COMPONENT_LABEL]: 'relay',
-    [RELAY_LABEL]: relay.metadata.name,
-    [INDEX_LABEL]: String(index),
-  }
-}
-
 function surplusChildren({ relay, secrets, deployments, services }: RelayWorld, replicas: readonly Replica[]): Step[] {
-  const isExternal = relay.spec?.deployment === 'External'
+  const isExternal = !isManaged(relay)
   const isSurplus = (object: KubeObject, needsManaged: boolean) =>
     (needsManaged && isExternal) || !replicas.some(({ child }) => child === object.metadata.name)
   return [
@@ -238,20 +185,29 @@ function surplusChildren({ relay, secrets, deployments, services }: RelayWorld, 
   ].map(object => ({ do: 'remove', object }))
 }
 
-function statusOf(relay: Declared<'Relay'>, replicas: readonly Replica[], { controller, nowMs }: Context): Plan {
+function statusOf(
+  { relay, deployments }: RelayWorld,
+  replicas: readonly Replica[],
+  rollout: Verdict | undefined,
+  { controller, settings, nowMs }: Context,
+): Plan {
   const endpoints = replicas.flatMap(({ index, name, address }) =>
     address === undefined ? [] : [{ index, name, address }],
   )
-  const serving = replicas.filter(({ uid }) => controller.row(uid)?.relay?.registered === true).length
+  const serving = replicas.filter(({ uid, child }) => {
+    const live = deployments.find(named(child))
+    const hasPod = live === undefined || hasReadyPod(live, settings.platform)
+    return hasPod && controller.row(uid)?.relay?.registered === true
+  }).length
   const ready = controller.known ? serving : (relay.status?.ready ?? 0)
   const accepted = isTrue('Accepted', 'Accepted', 'the Relay is accepted')
   const all = `${ready} of ${replicas.length} replicas have a Connector`
-  const progressing =
+  const settled =
     ready < replicas.length ? isTrue('Progressing', 'Working', all) : isFalse('Progressing', 'Settled', all)
   const available = availability(relay, replicas, { ready, endpoints: endpoints.length }, controller)
   return planStatus(
     relay,
-    [summary([accepted, available]), accepted, available, progressing],
+    [summary([accepted, available]), accepted, available, rollout ?? settled],
     { ...(endpoints.length > 0 ? { endpoints } : {}), ready },
     nowMs,
   )

@@ -40,6 +40,8 @@ export type Plan = { steps: Step[]; wakeAtMs?: number }
 export type ControllerView = {
   /** Whether all rows have been seen since the start; before, nothing is concluded from a row's absence. */
   known: boolean
+  /** Whether it can be reached now, so that a pod that starts can enrol. */
+  reachable: boolean
   row(uid: string): DeclaredRow | undefined
   slot(uid: string): SlotState | undefined
   trust: OperatorTrust | undefined

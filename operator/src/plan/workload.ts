@@ -1,5 +1,6 @@
 import type { PodTemplate, RelaySpec } from '@sallyport/schema'
-import { type Declared, type KubeObject, ownerReference } from '../object.ts'
+import { CONNECTOR_LABEL, type Declared, type KubeObject, ownerReference, stamped } from '../object.ts'
+import { connectorLabels, networkSelector, relayLabels, relaySelector } from './label.ts'
 import type { Settings } from './step.ts'
 
 /** Port of a Relay's pod and of its Service. */
@@ -12,6 +13,12 @@ const KILL_SECONDS = 10
 const CONNECTOR_DIR = '/etc/sallyport/connector'
 const RELAY_DIR = '/etc/sallyport/relay'
 const STATE_DIR = '/var/lib/sallyport'
+/** Most that a Connector keeps: its key, its access list, the access log that the Controller has yet to take. */
+const STATE_SIZE = '256Mi'
+/** What is reserved for a pod where nothing is said; there is no limit then. */
+const DEFAULT_RESOURCES: RelaySpec['resources'] = { requests: { cpu: '50m', memory: '128Mi' } }
+/** Former ReplicaSets that are kept for a look back. */
+const HISTORY = 1
 
 type Variable = { name: string; value: string }
 type Volume = { name: string; path: string; source: object; readOnly: boolean }
@@ -20,6 +27,10 @@ type Pod = {
   owner: Declared
   component: 'connector' | 'relay'
   labels: Record<string, string>
+  /** Labels by which its Deployment finds it: no more than it takes, for they cannot be changed. */
+  selector: Record<string, string>
+  /** Labels of all pods among which it is spread. */
+  group: Record<string, string>
   image: string
   environment: Variable[]
   volumes: Volume[]
@@ -33,7 +44,6 @@ type Pod = {
 export function connectorDeployment(
   connector: Declared<'Connector'>,
   network: Declared<'RemoteNetwork'>,
-  labels: Record<string, string>,
   settings: Settings,
 ): KubeObject {
   const wanted = network.spec?.connectors ?? {}
@@ -44,7 +54,9 @@ export function connectorDeployment(
     name,
     owner: connector,
     component: 'connector',
-    labels,
+    labels: connectorLabels(connector),
+    selector: { [CONNECTOR_LABEL]: name },
+    group: networkSelector(network.metadata.name),
     image: wanted.image ?? settings.connectorImage,
     environment: [
       { name: 'SALLYPORT_CONNECTOR_DIR', value: CONNECTOR_DIR },
@@ -56,7 +68,7 @@ export function connectorDeployment(
     ],
     volumes: [
       { name: 'secret', path: CONNECTOR_DIR, source: { secret: { secretName: name } }, readOnly: true },
-      { name: 'state', path: STATE_DIR, source: { emptyDir: {} }, readOnly: false },
+      { name: 'state', path: STATE_DIR, source: { emptyDir: { sizeLimit: STATE_SIZE } }, readOnly: false },
     ],
     ports: [{ name: 'metrics', containerPort: METRICS_PORT }],
     graceSeconds: drainSeconds + KILL_SECONDS,
@@ -68,7 +80,7 @@ export function connectorDeployment(
 /** Deployment of one replica of a Relay. `listen` is where it listens. */
 export function relayDeployment(
   relay: Declared<'Relay'>,
-  { name, labels, listen }: { name: string; labels: Record<string, string>; listen: string },
+  { name, index, listen }: { name: string; index: number; listen: string },
   settings: Settings,
 ): KubeObject {
   const { image, resources, podTemplate } = relay.spec!
@@ -76,7 +88,9 @@ export function relayDeployment(
     name,
     owner: relay,
     component: 'relay',
-    labels,
+    labels: relayLabels(relay, index),
+    selector: relaySelector(relay.metadata.name, index),
+    group: relaySelector(relay.metadata.name),
     image: image ?? settings.relayImage,
     environment: [
       { name: 'SALLYPORT_RELAY_DIR', value: RELAY_DIR },
@@ -95,35 +109,36 @@ export function relayDeployment(
 }
 
 /** Service of one replica of a Relay. */
-export function relayService(relay: Declared<'Relay'>, name: string, labels: Record<string, string>): KubeObject {
+export function relayService(relay: Declared<'Relay'>, name: string, index: number): KubeObject {
   const { type = 'ClusterIP', annotations } = relay.spec?.service ?? {}
-  return {
+  return stamped({
     apiVersion: 'v1',
     kind: 'Service',
     metadata: {
       name,
       namespace: relay.metadata.namespace,
-      labels,
+      labels: relayLabels(relay, index),
       ...(annotations === undefined ? {} : { annotations }),
       ownerReferences: [ownerReference(relay)],
     },
     spec: {
       type,
-      selector: labels,
+      selector: relaySelector(relay.metadata.name, index),
       ports: [{ name: 'relay', port: RELAY_PORT, targetPort: 'relay', protocol: 'TCP' }],
     },
-  }
+  })
 }
 
 function deployment(pod: Pod): KubeObject {
-  const { name, owner, labels, template } = pod
-  return {
+  const { name, owner, labels, selector, template } = pod
+  return stamped({
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: { name, namespace: owner.metadata.namespace, labels, ownerReferences: [ownerReference(owner)] },
     spec: {
       replicas: 1,
-      selector: { matchLabels: labels },
+      revisionHistoryLimit: HISTORY,
+      selector: { matchLabels: selector },
       // The slot is occupied while the old pod lives, so a new one beside it could not enrol; while it drains, one can.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
       template: {
@@ -134,11 +149,12 @@ function deployment(pod: Pod): KubeObject {
         spec: podSpec(pod),
       },
     },
-  }
+  })
 }
 
 function podSpec({
   component,
+  group,
   image,
   environment,
   volumes,
@@ -147,7 +163,7 @@ function podSpec({
   resources,
   template = {},
 }: Pod): object {
-  const { nodeSelector, affinity, tolerations, topologySpreadConstraints, priorityClassName, env = [] } = template
+  const { nodeSelector, affinity, tolerations, priorityClassName, env = [] } = template
   const own = environment.filter(({ name }) => !env.some(given => given.name === name))
   return {
     automountServiceAccountToken: false,
@@ -163,7 +179,7 @@ function podSpec({
     ...(nodeSelector === undefined ? {} : { nodeSelector }),
     ...(affinity === undefined ? {} : { affinity }),
     ...(tolerations === undefined ? {} : { tolerations }),
-    ...(topologySpreadConstraints === undefined ? {} : { topologySpreadConstraints }),
+    topologySpreadConstraints: template.topologySpreadConstraints ?? [overHosts(group)],
     ...(priorityClassName === undefined ? {} : { priorityClassName }),
     containers: [
       {
@@ -171,7 +187,7 @@ function podSpec({
         image,
         env: [...own, ...env],
         ports,
-        ...(resources === undefined ? {} : { resources }),
+        resources: resources ?? DEFAULT_RESOURCES,
         readinessProbe: { httpGet: { path: '/readyz', port: 'metrics' }, periodSeconds: 2 },
         livenessProbe: { httpGet: { path: '/healthz', port: 'metrics' }, periodSeconds: 10 },
         securityContext: {
@@ -187,5 +203,15 @@ function podSpec({
       },
     ],
     volumes: volumes.map(({ name, source }) => ({ name, ...source })),
+  }
+}
+
+/** Spreads pods over hosts as far as that is possible. */
+function overHosts(group: Record<string, string>): object {
+  return {
+    maxSkew: 1,
+    topologyKey: 'kubernetes.io/hostname',
+    whenUnsatisfiable: 'ScheduleAnyway',
+    labelSelector: { matchLabels: group },
   }
 }

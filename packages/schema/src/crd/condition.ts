@@ -110,6 +110,15 @@ export const REASONS = {
     meaning: 'The Service has no address yet.',
     action: 'Wait for the load balancer, or choose another way in spec.address.',
   },
+  RollingOut: {
+    meaning: 'A change reaches the Deployments one after the other; the message names the one that is waited for.',
+    action: 'Wait; when it lasts, look at the pod of the Deployment that the message names.',
+  },
+  RolloutStuck: {
+    meaning: 'The Deployment that the message names does not become ready, so the others keep the pods that they have.',
+    action:
+      'Look at its pod (kubectl describe), and correct image or podTemplate: it is the first to get the correction.',
+  },
   Working: { meaning: 'Not everything that was asked for is there yet.', action: 'Wait.' },
   Settled: { meaning: 'What was asked for is there.', action: '' },
 } as const

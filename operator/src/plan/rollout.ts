@@ -1,0 +1,114 @@
+import type { KubeObject } from '../object.ts'
+import { nameOf } from '../object.ts'
+import { isFalse, isTrue, type Verdict } from './condition.ts'
+import { differs } from './difference.ts'
+import type { Settings, Step } from './step.ts'
+
+/** One of several Deployments, each with one pod, that are not taken down together. */
+export type Member = {
+  wanted: KubeObject
+  live: KubeObject | undefined
+  /** Why what runs in it does not serve, as the Controller sees it; undefined when it does. */
+  idle: string | undefined
+  /** Why a new pod could not begin at the moment; undefined when it could. */
+  blocked: string | undefined
+}
+
+/** Steps towards the wanted Deployments, and what Progressing says meanwhile; no verdict: all are there, ready, as wanted. */
+export type Rollout = { steps: Step[]; verdict: Verdict | undefined }
+
+type LiveStatus = {
+  observedGeneration?: number
+  replicas?: number
+  updatedReplicas?: number
+  readyReplicas?: number
+  conditions?: { type: string; status: string; message?: string }[]
+}
+type Known = Member & { live: KubeObject }
+
+/**
+ * Plans changes of Deployments one at a time: the next follows when the one before is ready again. The one that does not serve goes first, for that
+ * takes nothing away; it waits only for one that is still on its way, and no longer than that one's progress deadline, so that pods that cannot become
+ * ready never keep others from being mended.
+ */
+export function planRollout(members: readonly Member[], platform: Settings['platform']): Rollout {
+  const missing = members.filter(({ live }) => live === undefined)
+  const known = members.filter((member): member is Known => member.live !== undefined)
+  const outdated = known.filter(({ wanted, live }) => differs(wanted, live))
+  const startable = [...missing, ...(platform === 'host' ? outdated : [])].filter(
+    ({ blocked }) => blocked === undefined,
+  )
+  // Processes of one machine have no status that could be waited for.
+  if (platform === 'host') return { steps: startable.map(apply), verdict: undefined }
+  const unsettled = known.filter(member => !outdated.includes(member) && unreadiness(member) !== undefined)
+  const next = nextOf(outdated, unsettled)
+  const steps = [...startable, ...(next === undefined || next.blocked !== undefined ? [] : [next])].map(apply)
+  return { steps, verdict: verdictOf({ members, missing, outdated, unsettled, next }) }
+}
+
+/** Whether a Deployment's pod is ready, whichever template it is of. Where nothing is known of pods, it is. */
+export function hasReadyPod(deployment: KubeObject | undefined, platform: Settings['platform']): boolean {
+  return platform === 'host' || (statusOf(deployment)?.readyReplicas ?? 0) > 0
+}
+
+const apply = ({ wanted }: Member): Step => ({ do: 'apply', object: wanted })
+
+function nextOf(outdated: readonly Known[], unsettled: readonly Known[]): Known | undefined {
+  if (unsettled.some(member => !isStuck(member))) return undefined
+  const down = outdated.find(({ live, idle }) => !hasReadyPod(live, 'cluster') || idle !== undefined)
+  if (down !== undefined) return down
+  return unsettled.length > 0 ? undefined : outdated[0]
+}
+
+function verdictOf({
+  members,
+  missing,
+  outdated,
+  unsettled,
+  next,
+}: {
+  members: readonly Member[]
+  missing: readonly Member[]
+  outdated: readonly Known[]
+  unsettled: readonly Known[]
+  next: Known | undefined
+}): Verdict | undefined {
+  const stuck = unsettled.find(isStuck)
+  const waiting = outdated.length - (next === undefined ? 0 : 1)
+  if (stuck !== undefined && next === undefined) {
+    const others = waiting === 0 ? '' : `; ${waiting} more keep their former pods until it is`
+    return isFalse('Progressing', 'RolloutStuck', `${named(stuck)} is not ready: ${unreadiness(stuck)}${others}`)
+  }
+  const of = `${members.length - outdated.length - missing.length} of ${members.length} Deployments are as wanted`
+  const slow = next ?? unsettled[0] ?? missing[0]
+  if (slow === undefined) return undefined
+  const why = next?.blocked ?? (next === undefined ? unreadiness(slow) : undefined)
+  const what = why === undefined ? `${named(slow)} is being changed` : `${named(slow)} waits: ${why}`
+  return isTrue('Progressing', 'RollingOut', `${of}; ${what}`)
+}
+
+/** Why a Deployment does not count as ready with the pod that is wanted of it; undefined when it does. */
+function unreadiness({ live, idle, blocked }: Member): string | undefined {
+  if (live === undefined) return blocked ?? 'it is being made'
+  const status = statusOf(live)
+  const { observedGeneration = 0, replicas = 0, updatedReplicas = 0, readyReplicas = 0 } = status ?? {}
+  if (observedGeneration < (live.metadata.generation ?? 0)) return 'Kubernetes has yet to take up its change'
+  if (updatedReplicas === 0 || replicas > updatedReplicas) return 'its new pod is not there yet'
+  if (readyReplicas === 0) return progress(live)?.status === 'False' ? deadline(live) : 'its pod is not ready yet'
+  return idle
+}
+
+function isStuck({ live }: Member): boolean {
+  const { observedGeneration = 0 } = statusOf(live) ?? {}
+  return observedGeneration >= (live?.metadata.generation ?? 0) && progress(live)?.status === 'False'
+}
+
+const progress = (deployment: KubeObject | undefined) =>
+  statusOf(deployment)?.conditions?.find(({ type }) => type === 'Progressing')
+
+const deadline = (deployment: KubeObject) => progress(deployment)?.message ?? 'its progress deadline is over'
+
+const named = ({ wanted }: Member) => `Deployment ${nameOf(wanted)}`
+
+/** The API server has validated it. */
+const statusOf = (deployment: KubeObject | undefined) => deployment?.status as LiveStatus | undefined
