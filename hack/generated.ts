@@ -9,8 +9,10 @@ import { tunnelErrorCodes } from '../packages/runtime/src/tunnel/error.ts'
 import {
   ClientConfigSchema,
   CONDITION_MEANINGS,
+  CONDITIONS,
   ConnectorConfigSchema,
   ControllerConfigSchema,
+  EVENT_REASONS,
   KIND_TABLE,
   KINDS,
   OperatorConfigSchema,
@@ -27,6 +29,7 @@ export async function generateAll(): Promise<Map<string, string>> {
     ...generateCrds(),
     ['docs/reference/openapi.json', await buildOpenApi()],
     ['docs/reference/crds.md', crdPage()],
+    ['docs/reference/reasons.md', reasonPage()],
     ['docs/reference/config.md', configPage()],
     ['docs/reference/errors.md', errorPage()],
     ['docs/reference/cli.md', `${HEADER}\n${cliReference()}`],
@@ -44,14 +47,36 @@ function crdPage(): string {
       ...(sentences.length > 0 ? [sentences.join('\n')] : []),
     ].join('\n\n')
   })
-  const conditions = Object.entries(CONDITION_MEANINGS).map(([name, meaning]) => [`\`${name}\``, meaning])
-  const reasons = Object.entries(REASONS).map(([name, { meaning, action }]) => [`\`${name}\``, meaning, action])
-  return page('Custom resources', [
-    ...kinds,
+  return page('Custom resources', [...kinds, 'What their conditions say: [conditions and reasons](reasons.md).'])
+}
+
+function reasonPage(): string {
+  const conditions = Object.entries(CONDITION_MEANINGS).map(([name, meaning]) => [
+    `\`${name}\``,
+    KINDS.filter(kind => name === 'Ready' || CONDITIONS[kind].some(one => one === name)).join(', '),
+    meaning,
+  ])
+  const reasons = Object.entries(REASONS).map(([name, { on, meaning, remedy }]) => [
+    `\`${name}\``,
+    (on.length === 0 ? ['Ready'] : on).map(condition => `\`${condition}\``).join(', '),
+    meaning,
+    remedy,
+  ])
+  const events = Object.entries(EVENT_REASONS).map(([name, { object, meaning, remedy }]) => [
+    `\`${name}\``,
+    object,
+    meaning,
+    remedy,
+  ])
+  return page('Conditions and reasons', [
+    'Each object says in its `status.conditions` how it stands (`kubectl describe`), and tells of changes of `Ready` in Events. The message of a condition names the object at fault; its reason is one of these.',
     '## Conditions',
-    table(['condition', 'when True'], conditions),
+    '`Ready` sums up the others: it has the reason and the message of the first that is False.',
+    table(['condition', 'kinds', 'when True'], conditions),
     '## Reasons',
-    table(['reason', 'meaning', 'what to do'], reasons),
+    table(['reason', 'conditions', 'meaning', 'what to do'], reasons),
+    '## Events beside them',
+    table(['reason', 'found at', 'meaning', 'what to do'], events),
   ])
 }
 

@@ -35,6 +35,8 @@ export type ApplyDeps = {
   /** The operator's own namespace. */
   namespace: string
   now: () => number
+  /** What was told of an object last, by its UID. */
+  told: Map<string, string>
 }
 
 /** Does one step. Throws what the API server or the Controller answered. */
@@ -79,9 +81,19 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
     }
     case 'status':
       return provider.writeStatus(step.object, step.status)
+    case 'tell':
+      return tell(step, deps)
     case 'event':
       return provider.event(step.object, step)
   }
+}
+
+/** Objects without a status of ours cannot show what has been told, and nobody wants to read it at each look. */
+async function tell({ object, reason, message }: Extract<Step, { do: 'tell' }>, { provider, told }: ApplyDeps) {
+  const uid = object.metadata.uid ?? ''
+  if (told.get(uid) === message) return
+  await provider.event(object, { type: 'Warning', reason, message })
+  told.set(uid, message)
 }
 
 function applyChild(object: KubeObject, deps: ApplyDeps): Promise<void> {

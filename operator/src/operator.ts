@@ -103,6 +103,7 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
     Object.assign(parts, { client, mirror })
     parts.reconciler = new Reconciler({
       ...{ provider, client, mirror, world, clock, log, metrics },
+      told: new Map(),
       namespace: config.namespace,
       now: () => clock.now(),
       removalWaitSeconds: config.removalWaitSeconds,
@@ -179,5 +180,6 @@ function settingsOf(config: OperatorConfig, { platform }: Provider): Settings {
     controllerUrl: controller.url,
     controllerPublicUrl: controller.publicUrl,
     controllerNames: controller.names,
+    readsCluster: platform === 'cluster' && config.watchNamespaces === undefined,
   }
 }

@@ -1,9 +1,12 @@
-import type { Kind } from '@sallyport/schema'
+import type { EventReason, Kind, Reason } from '@sallyport/schema'
 import { type AnyKind, type Declared, type KubeObject, type Statuses, whose } from './object.ts'
 import type { Change, ObjectStore } from './store.ts'
 
 /** A word to people about an object. */
-export type ObjectEvent = { type: 'Normal' | 'Warning'; reason: string; message: string }
+export type ObjectEvent = { type: 'Normal' | 'Warning'; reason: Reason | EventReason; message: string }
+
+/** What an Event can be about. */
+export type Told = Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>
 
 /** Where objects are declared, and where their children live. */
 export type Provider = {
@@ -23,7 +26,7 @@ export type Provider = {
   create(object: KubeObject): Promise<void>
   remove(object: KubeObject): Promise<void>
   writeStatus(object: Declared, status: Statuses[Kind]): Promise<void>
-  event(object: Declared, event: ObjectEvent): Promise<void>
+  event(object: Told, event: ObjectEvent): Promise<void>
   /** Tells of something about the operator itself, where people look for it. */
   announce(event: ObjectEvent): Promise<void>
   /** Code with which a person has confirmed a removal. */

@@ -125,8 +125,9 @@ export class Reconciler {
     if (kind === 'removal') return this.#removal()
     if (kind === 'resync') return this.#resync()
     if (kind === 'all') return this.#all()
-    if (!isKind(kind)) return undefined
-    const plan = this.#deps.world.plan(kind, namespace, name, this.#deps.now())
+    if (!isKind(kind) && kind !== 'Service') return undefined
+    const { world, now } = this.#deps
+    const plan = isKind(kind) ? world.plan(kind, namespace, name, now()) : world.planExposure(namespace, name, now())
     if (plan === undefined) return undefined
     const againAtMs = await this.#apply(plan)
     const { uid } = this.#deps.provider.store.get(kind, namespace, name)?.metadata ?? {}

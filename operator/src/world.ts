@@ -1,30 +1,26 @@
-import { admitRule, normaliseRule, PolicyError } from '@sallyport/policy'
 import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
-import { groupsOf, networkOf, ResourceIndex } from './claim.ts'
-import { type Declared, type KubeObject, NETWORK_LABEL, nameOf, type ObjectName, RELAY_LABEL } from './object.ts'
-import {
-  CA_SECRET,
-  CONTROLLER_TLS_SECRET,
-  installationCaOf,
-  planAuthority,
-  STORE_KEY_SECRET,
-} from './plan/authority.ts'
-import { connectorChildName, planConnector } from './plan/connector.ts'
+import { ResourceIndex } from './claim.ts'
+import { Gather, networkOfConnector } from './gather.ts'
+import { type Declared, type KubeObject, NETWORK_LABEL, nameOf, type ObjectName } from './object.ts'
+import { CA_SECRET, CONTROLLER_TLS_SECRET, planAuthority, STORE_KEY_SECRET } from './plan/authority.ts'
+import { planConnector } from './plan/connector.ts'
+import { planExposure } from './plan/exposure.ts'
 import { planGroup } from './plan/group.ts'
-import { networkBudgetName, planNetwork } from './plan/network.ts'
-import { planRelay, relayBudgetName, relayRowUids } from './plan/relay.ts'
+import { planNetwork } from './plan/network.ts'
+import { planRelay, relayRowUids } from './plan/relay.ts'
 import { planResource } from './plan/resource.ts'
 import type { Context, ControllerView, Plan, Settings } from './plan/step.ts'
+import { ServiceIndex } from './service-index.ts'
 import type { Change, ObjectStore } from './store.ts'
 
-const LABEL_NAME = 'kubernetes.io/metadata.name'
-
-/** Gathers for each object what decides about it, and says which objects a change concerns. */
+/** Plans what there is to do about each object, and says which objects a change concerns. */
 export class World {
   readonly #store: ObjectStore
   readonly #controller: ControllerView
   readonly #settings: Settings
-  readonly #index = new ResourceIndex(resource => this.#isAdmitted(resource))
+  readonly #gather: Gather
+  readonly #index = new ResourceIndex(resource => this.#gather.isAdmitted(resource))
+  readonly #services: ServiceIndex
 
   /** Key of the object that declares each row. */
   readonly #byUid = new Map<string, string>()
@@ -33,27 +29,35 @@ export class World {
     this.#store = store
     this.#controller = controller
     this.#settings = settings
+    this.#gather = new Gather(store, settings)
+    this.#services = new ServiceIndex(settings.clusterDomain)
   }
 
   /** Plans what there is to do about one object; undefined when it is not there. */
   plan(kind: Kind, namespace: string, name: string, nowMs: number): Plan | undefined {
-    const context: Context = { nowMs, settings: this.#settings, controller: this.#controller }
+    const context = this.#context(nowMs)
     const object = this.#store.get(kind, namespace, name)
     if (object === undefined || object.metadata.deletionTimestamp !== undefined) return undefined
     switch (kind) {
-      case 'RemoteNetwork': {
-        const network = object as Declared<'RemoteNetwork'>
-        return planNetwork(this.#networkWorld(network), context)
-      }
+      case 'RemoteNetwork':
+        return planNetwork(this.#gather.network(object as Declared<'RemoteNetwork'>), context)
       case 'Connector':
-        return planConnector(this.#connectorWorld(object as Declared<'Connector'>), context)
+        return planConnector(this.#gather.connector(object as Declared<'Connector'>), context)
       case 'Resource':
-        return planResource(this.#resourceWorld(object as Declared<'Resource'>), context)
+        return planResource(this.#gather.resource(object as Declared<'Resource'>, this.#index), context)
       case 'Group':
         return planGroup(object as Declared<'Group'>, context)
       case 'Relay':
-        return planRelay(this.#relayWorld(object as Declared<'Relay'>), context)
+        return planRelay(this.#gather.relay(object as Declared<'Relay'>), context)
     }
+  }
+
+  /** Plans the Resource of a Service; undefined when it has none and asks for none. */
+  planExposure(namespace: string, name: string, nowMs: number): Plan | undefined {
+    const service = this.#store.get('Service', namespace, name)
+    if (service === undefined || service.metadata.deletionTimestamp !== undefined) return undefined
+    const world = this.#gather.exposure(service, this.#services)
+    return world === undefined ? undefined : planExposure(world, this.#context(nowMs))
   }
 
   /** Plans the installation CA and what hangs on it. */
@@ -65,7 +69,7 @@ export class World {
 
   /** PEM of the CAs that vouch for serving certificates. */
   get installationCa(): string | undefined {
-    return installationCaOf(this.#store.get('Secret', this.#settings.namespace, CA_SECRET))
+    return this.#gather.installationCa
   }
 
   /** UIDs of all rows that objects declare. */
@@ -100,7 +104,9 @@ export class World {
       case 'Resource': {
         const resource = object as unknown as Declared<'Resource'>
         const touched = gone === undefined ? this.#index.put(resource) : this.#index.remove(resource)
-        return [key(kind, name), ...keys('Resource', touched)]
+        if (gone === undefined) this.#services.put(resource)
+        else this.#services.remove(resource)
+        return [key(kind, name), ...keys('Resource', touched), ...ownersOf(object)]
       }
       case 'Group':
         return [key(kind, name), ...keys('Resource', this.#index.withGroup(name))]
@@ -117,6 +123,13 @@ export class World {
       case 'Secret':
         return isAuthority(object) ? ['authority', ...this.#withSecrets()] : ownersOf(object)
       case 'Service':
+        return [
+          ...ownersOf(object),
+          ...(gone === undefined && this.#gather.exposure(object, this.#services) !== undefined
+            ? [`Service/${name}`]
+            : []),
+          ...keys('Resource', this.#services.naming(name)),
+        ]
       case 'Deployment':
       case 'PodDisruptionBudget':
         return ownersOf(object)
@@ -136,7 +149,18 @@ export class World {
   /** Keys of everything. */
   allKeys(): string[] {
     const kinds = ['RemoteNetwork', 'Relay', 'Connector', 'Group', 'Resource'] as const
-    return ['authority', ...kinds.flatMap(kind => [...this.#store.all(kind)].map(object => key(kind, nameOf(object))))]
+    const exposed = [...this.#store.all('Service')].filter(
+      service => this.#gather.exposure(service, this.#services) !== undefined,
+    )
+    return [
+      'authority',
+      ...kinds.flatMap(kind => [...this.#store.all(kind)].map(object => key(kind, nameOf(object)))),
+      ...exposed.map(service => `Service/${nameOf(service)}`),
+    ]
+  }
+
+  #context(nowMs: number): Context {
+    return { nowMs, settings: this.#settings, controller: this.#controller }
   }
 
   #remember(kind: Kind, object: KubeObject, isGone: boolean): void {
@@ -149,7 +173,7 @@ export class World {
 
   #ofNetwork(name: ObjectName): string[] {
     return [
-      ...this.#connectorsOf(name).map(connector => key('Connector', nameOf(connector))),
+      ...this.#gather.connectorsOf(name).map(connector => key('Connector', nameOf(connector))),
       ...keys('Resource', this.#index.inNetwork(name)),
     ]
   }
@@ -158,101 +182,10 @@ export class World {
     const kinds = ['Connector', 'Relay'] as const
     return kinds.flatMap(kind => [...this.#store.all(kind)].map(object => key(kind, nameOf(object))))
   }
-
-  #connectorsOf(network: ObjectName): Declared<'Connector'>[] {
-    return [...this.#store.all('Connector')].filter(
-      connector => connector.invalid === undefined && networkOfConnector(connector) === network,
-    )
-  }
-
-  #networkWorld(network: Declared<'RemoteNetwork'>) {
-    const { namespace, name } = network.metadata
-    const members = this.#connectorsOf(nameOf(network))
-      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-      .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
-      .map(connector => {
-        const child = connectorChildName(connector.metadata.name)
-        const secret = this.#store.get('Secret', namespace, child)
-        return { connector, secret, deployment: this.#store.get('Deployment', namespace, child) }
-      })
-    return { network, members, budget: this.#store.get('PodDisruptionBudget', namespace, networkBudgetName(name)) }
-  }
-
-  #connectorWorld(connector: Declared<'Connector'>) {
-    const { namespace, name } = connector.metadata
-    const network = connector.spec?.remoteNetworkRef.name ?? ''
-    const child = connectorChildName(name)
-    return {
-      connector,
-      network: this.#store.get('RemoteNetwork', namespace, network),
-      secret: this.#store.get('Secret', namespace, child),
-      deployment: this.#store.get('Deployment', namespace, child),
-      installationCa: this.installationCa,
-    }
-  }
-
-  #resourceWorld(resource: Declared<'Resource'>) {
-    return {
-      resource,
-      network: this.#networkOf(resource),
-      namespaceLabels: this.#labelsOf(resource.metadata.namespace),
-      groups: groupsOf(resource).map(name => {
-        const group = this.#store.get('Group', ...split(name))
-        return group?.invalid === undefined ? group : undefined
-      }),
-      taken: this.#index.taken(resource),
-    }
-  }
-
-  #relayWorld(relay: Declared<'Relay'>) {
-    const { namespace, name } = relay.metadata
-    const children = <T extends KubeObject>(all: Iterable<T>): T[] =>
-      [...all].filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[RELAY_LABEL] === name)
-    return {
-      relay,
-      secrets: children(this.#store.all('Secret')),
-      deployments: children(this.#store.all('Deployment')),
-      services: children(this.#store.all('Service')),
-      nodes: [...this.#store.all('Node')],
-      budget: this.#store.get('PodDisruptionBudget', namespace, relayBudgetName(name)),
-      installationCa: this.installationCa,
-    }
-  }
-
-  #networkOf(resource: Declared<'Resource'>): Declared<'RemoteNetwork'> | undefined {
-    return this.#store.get('RemoteNetwork', ...split(networkOf(resource)))
-  }
-
-  #labelsOf(namespace: string): Record<string, string> {
-    return { [LABEL_NAME]: namespace, ...this.#store.get('Namespace', '', namespace)?.metadata.labels }
-  }
-
-  #isAdmitted(resource: Declared<'Resource'>): boolean {
-    const network = this.#networkOf(resource)
-    if (network === undefined) return false
-    const { namespace } = resource.metadata
-    const { clusterDomain } = this.#settings
-    const owner = { namespace: network.metadata.namespace, allowedNamespaces: network.spec?.allowedNamespaces ?? [] }
-    const declarer = { namespace, namespaceLabels: this.#labelsOf(namespace), network: owner, clusterDomain }
-    try {
-      return admitRule(normaliseRule(resource.spec!), declarer).allow
-    } catch (error) {
-      if (error instanceof PolicyError) return false
-      throw error
-    }
-  }
 }
 
 export const key = (kind: Kind, name: ObjectName): string => `${kind}/${name}`
 const keys = (kind: Kind, names: Iterable<ObjectName>) => [...names].map(name => key(kind, name))
-
-function split(name: ObjectName): [string, string] {
-  const slash = name.indexOf('/')
-  return [name.slice(0, slash), name.slice(slash + 1)]
-}
-
-const networkOfConnector = ({ metadata, spec }: Declared<'Connector'>): ObjectName =>
-  `${metadata.namespace}/${spec?.remoteNetworkRef.name}`
 
 const isAuthority = ({ metadata: { name } }: KubeObject) =>
   [CA_SECRET, CONTROLLER_TLS_SECRET, STORE_KEY_SECRET].includes(name)

@@ -3,7 +3,14 @@ import { join } from 'node:path'
 import { type Clock, type DirectoryWatch, type Log, watchDirectory, writeFileAtomic } from '@sallyport/runtime'
 import { KINDS, type Kind } from '@sallyport/schema'
 import { type AnyKind, type Declared, type KubeObject, nameOf, type Secret, type Statuses } from '../object.ts'
-import { type ChangeListener, isFormer, type ObjectEvent, type Provider, ProviderError } from '../provider.ts'
+import {
+  type ChangeListener,
+  isFormer,
+  type ObjectEvent,
+  type Provider,
+  ProviderError,
+  type Told,
+} from '../provider.ts'
 import { ObjectStore } from '../store.ts'
 import { ChildFiles } from './child-file.ts'
 import { type FileMemory, type FileObject, type FileProblem, readObjects } from './object-file.ts'
@@ -110,7 +117,7 @@ export class FileProvider implements Provider {
     await this.#registry.writeStatus(object, status)
   }
 
-  async event({ kind, metadata }: Declared, { type, reason, message }: ObjectEvent): Promise<void> {
+  async event({ kind, metadata }: Told, { type, reason, message }: ObjectEvent): Promise<void> {
     await this.#tell({ kind, namespace: metadata.namespace, name: metadata.name, type, reason, message })
   }
 

@@ -28,6 +28,8 @@ export type Source = {
   path: string
   labelSelector?: string
   list: () => Promise<Listed>
+  /** What is kept of an object. */
+  shape: (object: KubeObject) => KubeObject
   /** A whole list. */
   onList: (objects: KubeObject[]) => void
   onPut: (object: KubeObject) => void
@@ -92,9 +94,18 @@ export class InformerOperator extends Operator {
 /** A watch that does not begin once it has been closed: an informer may be about to begin one when it is stopped. */
 class ClosableWatch extends Watch {
   closed = false
+  readonly #shape: Source['shape']
 
-  override async watch(...args: Parameters<Watch['watch']>): Promise<AbortController> {
-    const controller = await (this.closed ? new AbortController() : super.watch(...args))
+  constructor(config: KubeConfig, shape: Source['shape']) {
+    super(config)
+    this.#shape = shape
+  }
+
+  /** The informer keeps every object that it is handed, so that it is handed no more than is kept. */
+  override async watch(...[path, query, callback, done]: Parameters<Watch['watch']>): Promise<AbortController> {
+    const shaped: typeof callback = (phase, object, event) =>
+      callback(phase, phase === 'ERROR' || phase === 'BOOKMARK' ? object : this.#shape(object), event)
+    const controller = await (this.closed ? new AbortController() : super.watch(path, query, shaped, done))
     if (this.closed) controller.abort()
     return controller
   }
@@ -148,10 +159,11 @@ class Follow {
       onListed()
       return
     }
-    const { path, labelSelector, onPut, onGone } = this.#source
-    const watch = new ClosableWatch(this.#config)
+    const { path, labelSelector, shape, onPut, onGone } = this.#source
+    const watch = new ClosableWatch(this.#config, shape)
     const list = async (): Promise<KubernetesListObject<KubernetesObject>> => {
-      const { items, resourceVersion } = await this.#list()
+      const { items: whole, resourceVersion } = await this.#list()
+      const items = whole.map(shape)
       if (!watch.closed) this.#source.onList(items)
       this.#failedAtMs = undefined
       onListed()

@@ -83,7 +83,7 @@ export class Kube {
 
   /** Selector of the kinds of which only the operator's own objects matter. */
   static selector(kind: AnyKind): string | undefined {
-    return kind === 'Secret' || kind === 'Deployment' || kind === 'Service' ? SELECTOR : undefined
+    return kind === 'Secret' || kind === 'Deployment' || kind === 'PodDisruptionBudget' ? SELECTOR : undefined
   }
 
   /** The object as it is; undefined when there is none. */

@@ -4,11 +4,12 @@ import type { Clock, Log } from '@sallyport/runtime'
 import type { Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
 import { ALL_KINDS, type AnyKind, type Declared, type KubeObject, type Statuses } from '../object.ts'
-import { type ChangeListener, isFormer, type ObjectEvent, type Provider } from '../provider.ts'
+import { type ChangeListener, isFormer, type ObjectEvent, type Provider, type Told } from '../provider.ts'
 import { ObjectStore } from '../store.ts'
 import { InformerOperator, type Source } from './adapter.ts'
 import { Kube } from './kube.ts'
 import { LEASE_NAME, Leader } from './leader.ts'
+import { shapeOf } from './shape.ts'
 
 /** Annotation of the Lease with which a person confirms a removal. */
 export const CONFIRM_ANNOTATION = 'sallyport.dev/confirm-removal'
@@ -91,13 +92,12 @@ export class KubernetesProvider implements Provider {
     if (written !== undefined) this.store.put(object.kind, { ...written, kind: object.kind })
   }
 
-  async event(object: Declared, event: ObjectEvent): Promise<void> {
+  async event(object: Told, event: ObjectEvent): Promise<void> {
     const { identity, clock } = this.#options
     const id = randomId()
       .toLowerCase()
       .replace(/[^a-z0-9]/g, '')
-    // An object of ours is an object of Kubernetes.
-    await this.#kube.event(object as unknown as KubeObject, event, { nowMs: clock.now(), instance: identity, id })
+    await this.#kube.event(object, event, { nowMs: clock.now(), instance: identity, id })
   }
 
   async announce(event: ObjectEvent): Promise<void> {
@@ -138,8 +138,10 @@ export class KubernetesProvider implements Provider {
 
   #namespacesOf(kind: AnyKind): (string | undefined)[] {
     const { managedNamespaces, watchNamespaces } = this.#options
-    if (kind === 'Secret' || kind === 'Deployment' || kind === 'Service') return [...managedNamespaces]
-    if (kind === 'Namespace' || kind === 'Node' || watchNamespaces === undefined) return [undefined]
+    if (Kube.selector(kind) !== undefined) return [...managedNamespaces]
+    if (watchNamespaces === undefined) return [undefined]
+    // Roles give no right to what belongs to no namespace.
+    if (kind === 'Namespace' || kind === 'Node') return []
     return [...new Set([...watchNamespaces, ...managedNamespaces])]
   }
 
@@ -150,6 +152,7 @@ export class KubernetesProvider implements Provider {
       path: Kube.path(kind, namespace),
       ...(labelSelector === undefined ? {} : { labelSelector }),
       list: () => this.#kube.list(kind, namespace, labelSelector),
+      shape: object => shapeOf(kind, object),
       onList: objects =>
         this.store.replace(
           kind,

@@ -1,4 +1,11 @@
-import { type Condition, type ConditionType, canonicalJson, type Kind, type Reason } from '@sallyport/schema'
+import {
+  type Condition,
+  type ConditionType,
+  canonicalJson,
+  type Kind,
+  type Reason,
+  type ReasonOn,
+} from '@sallyport/schema'
 import { conditionOf, type Declared, type Statuses } from '../object.ts'
 import type { ControllerView, Plan, Step } from './step.ts'
 
@@ -7,13 +14,13 @@ export type Verdict = { type: ConditionType; status: Condition['status']; reason
 
 const MAX_MESSAGE = 1024
 
-export const isTrue = (type: ConditionType, reason: Reason, message: string): Verdict => ({
+export const isTrue = <T extends ConditionType>(type: T, reason: ReasonOn<T>, message: string): Verdict => ({
   type,
   status: 'True',
   reason,
   message,
 })
-export const isFalse = (type: ConditionType, reason: Reason, message: string): Verdict => ({
+export const isFalse = <T extends ConditionType>(type: T, reason: ReasonOn<T>, message: string): Verdict => ({
   type,
   status: 'False',
   reason,
@@ -23,7 +30,7 @@ export const isFalse = (type: ConditionType, reason: Reason, message: string): V
 /** Ready: True, or as the first of `verdicts` that is not. */
 export function summary(verdicts: readonly Verdict[]): Verdict {
   const failing = verdicts.find(({ status }) => status !== 'True')
-  if (failing === undefined) return isTrue('Ready', 'Ready', 'everything holds')
+  if (failing === undefined) return isTrue('Ready', 'Ready', 'everything that it needs is there')
   return { ...failing, type: 'Ready' }
 }
 
@@ -37,7 +44,9 @@ export function planStatus<K extends Kind>(
   const conditions = verdicts.map(verdict => conditionFrom(object, verdict, nowMs))
   const status = { ...rest, observedGeneration: object.metadata.generation, conditions } as Statuses[K]
   if (canonicalJson(sorted(status)) === canonicalJson(sorted(object.status ?? {}))) return { steps: [] }
-  return { steps: [{ do: 'status', object, status }, ...readyEvent(object, conditions)] }
+  return {
+    steps: [{ do: 'status', object, status }, ...readyEvent(object, conditions), ...stuckEvent(object, conditions)],
+  }
 }
 
 /** Whether the Connectors have acknowledged this generation; once True it is not taken back. */
@@ -87,8 +96,18 @@ function readyEvent(object: Declared, conditions: readonly Condition[]): Step[] 
   // What has just been made is not ready yet; that is no news.
   if (before === undefined && after.reason === 'Pending') return []
   const type = after.status === 'True' ? 'Normal' : 'Warning'
-  return [{ do: 'event', object, type, reason: after.reason, message: after.message }]
+  return [{ do: 'event', object, type, reason: reasonOf(after), message: after.message }]
 }
+
+/** A stuck change leaves the object ready, so that Ready does not tell of it. */
+function stuckEvent(object: Declared, conditions: readonly Condition[]): Step[] {
+  const [before, after] = [conditionOf(object, 'Progressing'), conditions.find(({ type }) => type === 'Progressing')]
+  if (after?.reason !== 'RolloutStuck' || before?.reason === after.reason) return []
+  return [{ do: 'event', object, type: 'Warning', reason: after.reason, message: after.message }]
+}
+
+/** The operator writes reasons of its own list only. */
+const reasonOf = ({ reason }: Condition) => reason as Reason
 
 function sorted(status: Statuses[Kind]): object {
   const conditions = [...(status.conditions ?? [])].sort((a, b) => (a.type < b.type ? -1 : 1))

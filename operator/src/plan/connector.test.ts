@@ -81,6 +81,7 @@ const context = (rows: DeclaredRow[], known = true): Context => ({
     controllerPublicUrl: 'https://outside',
     controllerNames: [],
     platform: 'cluster',
+    readsCluster: true,
   },
   controller: {
     known,
@@ -124,7 +125,6 @@ describe('a Connector', () => {
     )
     const issued = inside.steps.find(one => one.do === 'issueToken')
     expect(JSON.parse(secretText(issued?.secret, 'trust.json') ?? '').controllerUrl).toBe('https://inside')
-    expect(dos(inside)).toContain('apply')
   })
 
   it('gets no Secret before there is a CA', () => {

@@ -13,6 +13,12 @@ const NAME_LABEL = 'app.kubernetes.io/name'
 const INSTANCE_LABEL = 'app.kubernetes.io/instance'
 const PART_OF_LABEL = 'app.kubernetes.io/part-of'
 
+/** Labels of an object that the operator makes and that is none of its components. */
+export const partOfLabels = (): Record<string, string> => ({
+  [PART_OF_LABEL]: 'sallyport',
+  [MANAGED_BY_LABEL]: FIELD_MANAGER,
+})
+
 /** Labels of a child: those that Kubernetes recommends, and `own`. `instance` tells the children of a component apart. */
 export function childLabels(
   component: 'connector' | 'relay' | 'controller',
@@ -23,8 +29,7 @@ export function childLabels(
     [NAME_LABEL]: `sallyport-${component}`,
     [INSTANCE_LABEL]: instance,
     [COMPONENT_LABEL]: component,
-    [PART_OF_LABEL]: 'sallyport',
-    [MANAGED_BY_LABEL]: FIELD_MANAGER,
+    ...partOfLabels(),
     ...own,
   }
 }

@@ -1,5 +1,6 @@
 import { parseIp } from '@sallyport/policy'
 import type { Declared, KubeObject, Secret } from '../object.ts'
+import type { ServiceFields } from './exposure.ts'
 import { uuidV5 } from './row.ts'
 import { RELAY_PORT } from './workload.ts'
 
@@ -50,10 +51,6 @@ function addressOf({ relay, services, nodes }: RelayWorld, index: number): strin
   return service === undefined ? undefined : serviceAddress(service, nodes)
 }
 
-type ServiceFields = {
-  spec?: { ports?: { nodePort?: number }[] }
-  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } }
-}
 type NodeFields = { status?: { addresses?: { type: string; address: string }[] } }
 
 function serviceAddress(service: KubeObject, nodes: readonly KubeObject[]): string | undefined {

@@ -1,4 +1,4 @@
-import { type Admission, admitRule, normaliseRule, PolicyError } from '@sallyport/policy'
+import { type Admission, admitRule, type Declarer, normaliseRule, PolicyError } from '@sallyport/policy'
 import type { ResourceBody } from '@sallyport/schema'
 import { type Declared, objectName } from '../object.ts'
 import { isFalse, isTrue, planStatus, programmed, summary, type Verdict } from './condition.ts'
@@ -10,7 +10,8 @@ export type ResourceWorld = {
   resource: Declared<'Resource'>
   /** The RemoteNetwork that it names; undefined when there is none. */
   network: Declared<'RemoteNetwork'> | undefined
-  namespaceLabels: Readonly<Record<string, string>>
+  /** Who declares it, towards that RemoteNetwork. */
+  declarer: Declarer | undefined
   /** The Group of each entry of `access`. */
   groups: readonly (Declared<'Group'> | undefined)[]
   /** An older Resource that has one of its exact names. */
@@ -21,7 +22,7 @@ export type ResourceWorld = {
 export function planResource(world: ResourceWorld, { controller, settings, nowMs }: Context): Plan {
   const { resource, network } = world
   const { uid } = resource.metadata
-  const accepted = accept(world, settings.clusterDomain)
+  const accepted = accept(world)
   const resolved = resolve(world, settings.managedNamespaces)
   if (accepted.status !== 'True' || network === undefined || !isUsable(network, settings.managedNamespaces)) {
     const verdicts = [accepted, resolved]
@@ -55,17 +56,11 @@ function bodyOf({ resource, groups }: ResourceWorld, network: Declared<'RemoteNe
   }
 }
 
-function accept({ resource, network, namespaceLabels, taken }: ResourceWorld, clusterDomain: string): Verdict {
+function accept({ resource, declarer, taken }: ResourceWorld): Verdict {
   const refused = resource.invalid ?? ruleProblem(resource)
   if (refused !== undefined) return isFalse('Accepted', 'Invalid', refused)
-  const { namespace } = resource.metadata
-  if (network !== undefined) {
-    const owner = {
-      namespace: network.metadata.namespace,
-      allowedNamespaces: network.spec?.allowedNamespaces ?? [],
-    }
-    const rule = normaliseRule(resource.spec!)
-    const admission: Admission = admitRule(rule, { namespace, namespaceLabels, network: owner, clusterDomain })
+  if (declarer !== undefined) {
+    const admission: Admission = admitRule(normaliseRule(resource.spec!), declarer)
     if (!admission.allow) return isFalse('Accepted', admission.reason, admission.message)
   }
   if (taken !== undefined) {

@@ -1,4 +1,13 @@
-import type { DeclaredKind, DeclaredRow, Kind, OperatorTrust, RelaySecret, SlotState } from '@sallyport/schema'
+import type {
+  DeclaredKind,
+  DeclaredRow,
+  EventReason,
+  Kind,
+  OperatorTrust,
+  Reason,
+  RelaySecret,
+  SlotState,
+} from '@sallyport/schema'
 import type { Declared, KubeObject, Secret, Statuses } from '../object.ts'
 
 /** One thing to do. Steps are done in order; the first that fails ends the work on the key until it is tried again. */
@@ -20,7 +29,9 @@ export type Step =
   | { do: 'makeControllerCertificate'; secret: Secret; names: ServingNames }
   | { do: 'makeStoreKey'; secret: Secret }
   | { do: 'status'; object: Declared; status: Statuses[Kind] }
-  | { do: 'event'; object: Declared; type: 'Normal' | 'Warning'; reason: string; message: string }
+  /** A Warning about an object that has no status of ours; the same words once. */
+  | { do: 'tell'; object: KubeObject; reason: EventReason; message: string }
+  | { do: 'event'; object: Declared; type: 'Normal' | 'Warning'; reason: Reason; message: string }
 
 export type RelaySecretWant = {
   name: string
@@ -60,6 +71,8 @@ export type Settings = {
   controllerUrl: string
   controllerPublicUrl: string
   controllerNames: readonly string[]
+  /** Whether it may read what belongs to no namespace: Namespaces with their labels, and Nodes. */
+  readsCluster: boolean
   /** Pods of a cluster, or processes of this machine. */
   platform: 'cluster' | 'host'
 }

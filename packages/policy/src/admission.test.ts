@@ -2,35 +2,58 @@ import type { AllowedNamespaces } from '@sallyport/schema'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { matchesPattern } from './address.ts'
-import { admitRule } from './admission.ts'
+import { admitRule, type ServiceTarget } from './admission.ts'
 import { type Declared, patternsMeet, takenNames, tiesOf } from './overlap.ts'
 import { normaliseRule } from './rule.ts'
 
 const all = (rest: Partial<AllowedNamespaces> = {}): AllowedNamespaces => ({ from: 'All', ...rest })
-function admit(
-  { address = 'db.team.internal', aliases = [] as string[], namespace = 'team', labels = {} as Record<string, string> },
+const SERVICES: Record<string, ServiceTarget> = { db: 'pods', proxy: 'externalName', manual: 'noSelector' }
+type Declaring = {
+  address?: string
+  aliases?: string[]
+  namespace?: string
+  labels?: Record<string, string>
+  knowsLabels?: boolean
+}
+const admission = (
+  { address = 'db.team.internal', aliases = [], namespace = 'team', labels = {}, knowsLabels = true }: Declaring,
   allowedNamespaces: AllowedNamespaces[],
-): string {
-  const admission = admitRule(normaliseRule({ address, aliases }), {
+) =>
+  admitRule(normaliseRule({ address, aliases }), {
     namespace,
-    namespaceLabels: labels,
+    namespaceLabels: { 'kubernetes.io/metadata.name': namespace, ...labels },
+    knowsLabels,
     network: { namespace: 'platform', allowedNamespaces },
     clusterDomain: 'cluster.local',
+    serviceTarget: service => SERVICES[service] ?? 'none',
   })
-  return admission.allow
-    ? 'allowed'
-    : `${admission.reason}${admission.subject === undefined ? '' : ` ${admission.subject}`}`
+function admit(declaring: Declaring, allowedNamespaces: AllowedNamespaces[]): string {
+  const said = admission(declaring, allowedNamespaces)
+  return said.allow ? 'allowed' : `${said.reason}${said.subject === undefined ? '' : ` ${said.subject}`}`
 }
 
 describe('declaring a Resource in a network', () => {
   const labelled: AllowedNamespaces = { from: 'Selector', selector: { matchLabels: { env: 'dev' } }, addresses: ['*'] }
-  it.each<[string, Parameters<typeof admit>[0], AllowedNamespaces[], string]>([
+  const named: AllowedNamespaces = {
+    from: 'Selector',
+    selector: { matchLabels: { 'kubernetes.io/metadata.name': 'team' } },
+    addresses: ['*'],
+  }
+  it.each<[string, Declaring, AllowedNamespaces[], string]>([
     ["the network's own namespace names anything", { namespace: 'platform', address: '10.0.0.0/8' }, [], 'allowed'],
     ['others nothing without an entry', {}, [], 'NamespaceNotAllowed'],
     ['not even their own Services', { address: 'db.team.svc' }, [], 'NamespaceNotAllowed'],
     ['From Same admits no other', {}, [{ from: 'Same', addresses: ['*'] }], 'NamespaceNotAllowed'],
     ['a selector admits by label', { labels: { env: 'dev', x: 'y' } }, [labelled], 'allowed'],
     ['and not by another value', { labels: { env: 'prod' } }, [labelled], 'NamespaceNotAllowed'],
+    ['labels that cannot be read admit nobody', { knowsLabels: false }, [labelled], 'NamespaceLabelsUnreadable'],
+    ['and hold up nobody whom another entry admits', { knowsLabels: false }, [labelled, named], 'allowed'],
+    [
+      'the name of a namespace needs no reading',
+      { knowsLabels: false, namespace: 'stranger' },
+      [named],
+      'NamespaceNotAllowed',
+    ],
     ['a selector of nothing admits nobody', {}, [{ from: 'Selector', addresses: ['*'] }], 'NamespaceNotAllowed'],
     ['a name within a pattern', {}, [all({ addresses: ['*.team.internal'] })], 'allowed'],
     ['a name that is listed', {}, [all({ addresses: ['DB.team.internal'] })], 'allowed'],
@@ -86,6 +109,28 @@ describe('declaring a Resource in a network', () => {
       [all()],
       'AddressNotAllowed db.team.svc.evil.example',
     ],
+    ['not one that is an ExternalName', { address: 'proxy.team.svc' }, [all()], 'AddressNotAllowed proxy.team.svc'],
+    ['not one without a selector', { address: 'manual.team.svc' }, [all()], 'AddressNotAllowed manual.team.svc'],
+    ['not one that is not there', { address: 'web.team.svc' }, [all()], 'AddressNotAllowed web.team.svc'],
+    ['unless an entry lists it', { address: 'proxy.team.svc' }, [all({ addresses: ['*.team.svc'] })], 'allowed'],
+    [
+      'an ExternalName of the network’s own namespace',
+      { address: 'proxy.platform.svc', namespace: 'platform' },
+      [],
+      'allowed',
+    ],
+    [
+      'an alias that is a Service of their own',
+      { address: 'db.team.svc', aliases: ['db.team.svc.cluster.local'] },
+      [all()],
+      'allowed',
+    ],
+    [
+      'not an alias that is an ExternalName',
+      { address: 'db.team.svc', aliases: ['proxy.team.svc'] },
+      [all()],
+      'AddressNotAllowed proxy.team.svc',
+    ],
     ['not of another namespace', { address: 'db.prod.svc' }, [all()], 'AddressNotAllowed db.prod.svc'],
     ['not one label deeper', { address: 'x.db.team.svc' }, [all()], 'AddressNotAllowed x.db.team.svc'],
     ['not all Services at once', { address: '*.team.svc' }, [all()], 'AddressNotAllowed *.team.svc'],
@@ -133,6 +178,18 @@ describe('declaring a Resource in a network', () => {
     ],
   ])('%s', (_, declared, entries, wanted) => {
     expect(admit(declared, entries)).toBe(wanted)
+  })
+})
+
+describe('a refused Service', () => {
+  it.each([
+    ['proxy', 'Service team/proxy is an ExternalName, which can stand for anything'],
+    ['manual', 'Service team/manual has no selector, so that its endpoints can be anything'],
+    ['web', 'there is no Service team/web'],
+  ])('is told with its reason: %s', (service, why) => {
+    expect(admission({ address: `${service}.team.svc` }, [all()])).toMatchObject({
+      message: `address "${service}.team.svc" is outside what namespace "team" may name: ${why}`,
+    })
   })
 })
 

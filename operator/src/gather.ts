@@ -1,0 +1,151 @@
+import {
+  admitRule,
+  type Declarer,
+  NAMESPACE_NAME_LABEL,
+  normaliseRule,
+  PolicyError,
+  type ServiceTarget,
+} from '@sallyport/policy'
+import { groupsOf, networkOf, type ResourceIndex } from './claim.ts'
+import { type Declared, type KubeObject, nameOf, type ObjectName, RELAY_LABEL } from './object.ts'
+import { CA_SECRET, installationCaOf } from './plan/authority.ts'
+import { type ConnectorWorld, connectorChildName } from './plan/connector.ts'
+import { EXPOSE_ANNOTATION, type ExposureWorld, type ServiceFields } from './plan/exposure.ts'
+import { type NetworkWorld, networkBudgetName } from './plan/network.ts'
+import { relayBudgetName } from './plan/relay.ts'
+import type { RelayWorld } from './plan/replica.ts'
+import type { ResourceWorld } from './plan/resource.ts'
+import type { Settings } from './plan/step.ts'
+import type { ServiceIndex } from './service-index.ts'
+import type { ObjectStore } from './store.ts'
+
+/** Gathers from the store all that decides about one object. */
+export class Gather {
+  readonly #store: ObjectStore
+  readonly #settings: Settings
+
+  constructor(store: ObjectStore, settings: Settings) {
+    this.#store = store
+    this.#settings = settings
+  }
+
+  /** PEM of the CAs that vouch for serving certificates. */
+  get installationCa(): string | undefined {
+    return installationCaOf(this.#store.get('Secret', this.#settings.namespace, CA_SECRET))
+  }
+
+  network(network: Declared<'RemoteNetwork'>): NetworkWorld {
+    const { namespace, name } = network.metadata
+    const members = this.connectorsOf(nameOf(network))
+      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+      .map(connector => ({ connector, ...this.#childrenOf(connector) }))
+    return { network, members, budget: this.#store.get('PodDisruptionBudget', namespace, networkBudgetName(name)) }
+  }
+
+  connector(connector: Declared<'Connector'>): ConnectorWorld {
+    const network = connector.spec?.remoteNetworkRef.name ?? ''
+    return {
+      connector,
+      network: this.#store.get('RemoteNetwork', connector.metadata.namespace, network),
+      ...this.#childrenOf(connector),
+      installationCa: this.installationCa,
+    }
+  }
+
+  resource(resource: Declared<'Resource'>, index: ResourceIndex): ResourceWorld {
+    const network = this.#networkOf(resource)
+    return {
+      resource,
+      network,
+      declarer: network === undefined ? undefined : this.#declarer(resource, network),
+      groups: groupsOf(resource).map(name => {
+        const group = this.#store.get('Group', ...split(name))
+        return group?.invalid === undefined ? group : undefined
+      }),
+      taken: index.taken(resource),
+    }
+  }
+
+  relay(relay: Declared<'Relay'>): RelayWorld {
+    const { namespace, name } = relay.metadata
+    const children = <T extends KubeObject>(all: Iterable<T>): T[] =>
+      [...all].filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[RELAY_LABEL] === name)
+    return {
+      relay,
+      secrets: children(this.#store.all('Secret')),
+      deployments: children(this.#store.all('Deployment')),
+      services: children(this.#store.all('Service')),
+      nodes: [...this.#store.all('Node')],
+      budget: this.#store.get('PodDisruptionBudget', namespace, relayBudgetName(name)),
+      installationCa: this.installationCa,
+    }
+  }
+
+  /** Undefined where a Service neither asks to be exposed nor is. */
+  exposure(service: KubeObject, index: ServiceIndex): ExposureWorld | undefined {
+    const children = [...index.ownedBy(service)].flatMap(name => this.#store.get('Resource', ...split(name)) ?? [])
+    if (service.metadata.annotations?.[EXPOSE_ANNOTATION] === undefined && children.length === 0) return undefined
+    const { namespace = '' } = service.metadata
+    return { service, children, find: name => this.#store.get('Resource', namespace, name) }
+  }
+
+  /** Whether a Resource may say what it says where it stands. */
+  isAdmitted(resource: Declared<'Resource'>): boolean {
+    const network = this.#networkOf(resource)
+    if (network === undefined) return false
+    try {
+      return admitRule(normaliseRule(resource.spec!), this.#declarer(resource, network)).allow
+    } catch (error) {
+      if (error instanceof PolicyError) return false
+      throw error
+    }
+  }
+
+  connectorsOf(network: ObjectName): Declared<'Connector'>[] {
+    return [...this.#store.all('Connector')].filter(
+      connector => connector.invalid === undefined && networkOfConnector(connector) === network,
+    )
+  }
+
+  #childrenOf({ metadata: { namespace, name } }: Declared<'Connector'>) {
+    const child = connectorChildName(name)
+    const secret = this.#store.get('Secret', namespace, child)
+    return { secret, deployment: this.#store.get('Deployment', namespace, child) }
+  }
+
+  #declarer({ metadata: { namespace } }: Declared<'Resource'>, network: Declared<'RemoteNetwork'>): Declarer {
+    const labels = this.#store.get('Namespace', '', namespace)?.metadata.labels
+    return {
+      namespace,
+      namespaceLabels: { [NAMESPACE_NAME_LABEL]: namespace, ...labels },
+      knowsLabels: this.#settings.readsCluster,
+      network: {
+        namespace: network.metadata.namespace,
+        allowedNamespaces: network.spec?.allowedNamespaces ?? [],
+      },
+      clusterDomain: this.#settings.clusterDomain,
+      serviceTarget: name => serviceTarget(this.#store.get('Service', namespace, name)),
+    }
+  }
+
+  #networkOf(resource: Declared<'Resource'>): Declared<'RemoteNetwork'> | undefined {
+    return this.#store.get('RemoteNetwork', ...split(networkOf(resource)))
+  }
+}
+
+/** Name of the RemoteNetwork that a Connector names. */
+export const networkOfConnector = ({ metadata, spec }: Declared<'Connector'>): ObjectName =>
+  `${metadata.namespace}/${spec?.remoteNetworkRef.name}`
+
+function serviceTarget(service: KubeObject | undefined): ServiceTarget {
+  if (service === undefined) return 'none'
+  const { type, selector = {} } = (service as ServiceFields).spec ?? {}
+  if (type === 'ExternalName') return 'externalName'
+  return Object.keys(selector).length === 0 ? 'noSelector' : 'pods'
+}
+
+function split(name: ObjectName): [string, string] {
+  const slash = name.indexOf('/')
+  return [name.slice(0, slash), name.slice(slash + 1)]
+}
