@@ -166,7 +166,7 @@ describe('a directory of files', () => {
       return text.includes('Tunnel') ? (JSON.parse(text) as { file: string; message: string }[]) : undefined
     })
     expect(problems.map(({ file }) => file).sort()).toEqual(['broken.yaml', 'later.yaml', 'resource-web.yaml'])
-    expect(status('Group', 'people')?.conditions[0]).toMatchObject({ type: 'Ready', status: 'True' })
+    await condition('Group', 'people', 'Ready', 'True')
     for (const file of ['broken.yaml', 'later.yaml']) rmSync(join(directory, file))
     withdraw('Resource', 'web')
     await eventually('no problems', () => readFileSync(join(state, 'problems.json'), 'utf8').trim() === '[]')
