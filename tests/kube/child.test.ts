@@ -73,6 +73,8 @@ describeKube('what the operator makes', cluster => {
       await cluster().kube(['annotate', 'deployment', 'office-0', '-n', NAMESPACE, 'team=yours', '--overwrite'])
       await installation.settled()
       expect(installation.operatorWrites().slice(before)).toEqual([])
+      const resumed = JSON.stringify({ spec: { paused: null } })
+      await cluster().kube(['patch', 'deployment', 'office-0', '-n', NAMESPACE, '-p', resumed])
     })
 
     it('follows what the network says of its pods, amounts in anyone’s notation, and is silent then', async () => {
@@ -85,7 +87,7 @@ describeKube('what the operator makes', cluster => {
       }
       await installation.apply(object('RemoteNetwork', 'office', { connectors }))
       const deployment = await eventually('the new pods', async () => {
-        const live = await installation.find('Deployment', 'office-1')
+        const live = await installation.find('Deployment', 'office-0')
         return JSON.stringify(live?.spec ?? {}).includes('"zone":"a"') ? live : undefined
       })
       const text = JSON.stringify(deployment?.spec)
@@ -93,9 +95,17 @@ describeKube('what the operator makes', cluster => {
       expect(text).toContain('{"name":"TZ","value":"UTC"}')
       await installation.settled()
       const before = installation.operatorWrites().length
-      await cluster().kube(['label', 'deployment', 'office-1', '-n', NAMESPACE, 'touched=yes'])
+      await cluster().kube(['label', 'deployment', 'office-0', '-n', NAMESPACE, 'touched=yes'])
       await installation.settled()
       expect(installation.operatorWrites().slice(before)).toEqual([])
+    })
+
+    it('loses what the network no longer says', async () => {
+      await installation.apply(network(2))
+      await eventually('the former pods', async () => {
+        const text = JSON.stringify((await installation.find('Deployment', 'office-0'))?.spec ?? {})
+        return text.includes('zone') || text.includes('"TZ"') ? undefined : true
+      })
     })
 
     it('goes down to the number of replicas', async () => {
@@ -188,6 +198,23 @@ describeKube('what the operator makes', cluster => {
     const accepted = (name: string, namespace: string, status: string, reason: string) =>
       installation.condition('Resource', name, { type: 'Accepted', status, reason, namespace })
 
+    const service = (name: string, spec: object) => ({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace: 'team' },
+      spec: { ports: [{ port: 80 }], ...spec },
+    })
+
+    /** Age counts in whole seconds: what is made after this is younger than all that is there. */
+    const later = async () => {
+      const [newest = ''] = (await Promise.all(['team', 'stranger'].map(one => installation.list('Resource', one))))
+        .flat()
+        .map(({ metadata }) => metadata.creationTimestamp)
+        .sort()
+        .reverse()
+      await eventually('the next second', () => (Date.now() >= Date.parse(newest) + 1000 ? true : undefined))
+    }
+
     /** The namespaces of the two that want one name, the younger first. */
     const byAge = async () => {
       const both = await Promise.all(
@@ -224,12 +251,46 @@ describeKube('what the operator makes', cluster => {
         resource('inside', '10.1.2.0/24', 'team'),
         resource('outside', '10.2.0.0/24', 'team'),
         resource('alias', 'a.team.internal', 'team', ['db.prod.internal']),
+        service('web', { selector: { app: 'web' } }),
+        service('proxy', { type: 'ExternalName', externalName: 'db.prod.internal', ports: undefined }),
+        service('manual', {}),
         resource('service', 'web.team.svc.cluster.local', 'team'),
+        resource('proxy', 'proxy.team.svc.cluster.local', 'team'),
+        resource('manual', 'manual.team.svc', 'team'),
+        resource('absent', 'absent.team.svc', 'team'),
         resource('others', 'web.stranger.svc.cluster.local', 'team'),
       )
       await accepted('inside', 'team', 'True', 'Accepted')
       await accepted('service', 'team', 'True', 'Accepted')
-      for (const name of ['outside', 'alias', 'others']) await accepted(name, 'team', 'False', 'AddressNotAllowed')
+      for (const name of ['outside', 'alias', 'others', 'proxy', 'manual', 'absent']) {
+        await accepted(name, 'team', 'False', 'AddressNotAllowed')
+      }
+    })
+
+    it('is nothing for a Service of theirs from the moment at which it stands for something else', async () => {
+      await installation.apply(service('absent', { selector: { app: 'absent' } }))
+      await accepted('absent', 'team', 'True', 'Accepted')
+      await installation.apply(service('absent', { selector: null }))
+      await accepted('absent', 'team', 'False', 'AddressNotAllowed')
+      await installation.apply(service('web', { type: 'ExternalName', externalName: 'db.prod.internal' }))
+      const { message } = await accepted('service', 'team', 'False', 'AddressNotAllowed')
+      expect(message).toContain('Service team/web is an ExternalName')
+    })
+
+    it('takes no name from another by an alias, whatever the namespaces', async () => {
+      await installation.apply(resource('first', 'first.team.internal', 'team', ['shared.team.internal']))
+      await accepted('first', 'team', 'True', 'Accepted')
+      await later()
+      await installation.apply(
+        resource('second', 'shared.team.internal', 'stranger'),
+        resource('third', '10.1.9.9', 'stranger', ['FIRST.team.internal']),
+      )
+      const { message } = await accepted('second', 'stranger', 'False', 'NameTaken')
+      expect(message).toBe('"shared.team.internal" belongs to the older Resource team/first')
+      await accepted('third', 'stranger', 'False', 'NameTaken')
+      await cluster().kube(['delete', 'resources.sallyport.dev', 'first', '-n', 'team'])
+      await accepted('second', 'stranger', 'True', 'Accepted')
+      await accepted('third', 'stranger', 'True', 'Accepted')
     })
 
     it('gives a name to the older, and to the younger once the older is gone', async () => {
@@ -266,8 +327,11 @@ describeKube('what the operator makes', cluster => {
     ['not all of them', ['list', 'secrets', '-A'], 'no'],
     ['not run pods itself', ['create', 'pods', '-n', NAMESPACE], 'no'],
     ['write statuses', ['patch', 'resources.sallyport.dev', '--subresource=status', '-n', 'team'], 'yes'],
-    ['not write specs', ['patch', 'resources.sallyport.dev', '-n', 'team'], 'no'],
-    ['not declare Resources', ['create', 'resources.sallyport.dev', '-n', NAMESPACE], 'no'],
+    ['not write specs', ['patch', 'groups.sallyport.dev', '-n', 'team'], 'no'],
+    ['declare Resources, for annotated Services', ['create', 'resources.sallyport.dev', '-n', 'team'], 'yes'],
+    ['not invite people', ['create', 'groups.sallyport.dev', '-n', NAMESPACE], 'no'],
+    ['look at Services', ['watch', 'services', '-A'], 'yes'],
+    ['not change them', ['patch', 'services', '-n', 'team'], 'no'],
     ['not grant rights', ['create', 'rolebindings', '-n', NAMESPACE], 'no'],
   ])('comes from an account that may %s', async (_, args, wanted) => {
     const { stdout } = await cluster().kubectl(['auth', 'can-i', ...args, `--as=${USER}`])

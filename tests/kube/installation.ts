@@ -162,8 +162,8 @@ export class KubeInstallation {
     return code === 0 ? JSON.parse(stdout) : undefined
   }
 
-  async list(kind: string): Promise<Live[]> {
-    return JSON.parse(await this.cluster.kube(['get', resource(kind), '-n', NAMESPACE, '-o', 'json'])).items
+  async list(kind: string, namespace = NAMESPACE): Promise<Live[]> {
+    return JSON.parse(await this.cluster.kube(['get', resource(kind), '-n', namespace, '-o', 'json'])).items
   }
 
   /** Waits until a condition is as wanted for the present generation; gives the condition. */

@@ -6,7 +6,7 @@ import { differs } from './difference.ts'
 import { planBudget } from './disruption.ts'
 import { childLabels, networkSelector } from './label.ts'
 import { isManaged, refuse } from './managed.ts'
-import { hasReadyPod, type Member, planRollout } from './rollout.ts'
+import { hasReadyPod, type Member, planRollout, progressing } from './rollout.ts'
 import { deleteRow, putRow, rowMetadata } from './row.ts'
 import { type Context, joinPlans, type Plan, type Step } from './step.ts'
 import { holdsToken } from './token.ts'
@@ -66,7 +66,6 @@ export function planNetwork({ network, members, budget }: NetworkWorld, context:
     counts.ready < counts.desired
       ? isTrue('Progressing', 'Working', `${counts.ready} of ${counts.desired} Connectors are ready`)
       : isFalse('Progressing', 'Settled', `${counts.ready} of ${counts.desired} Connectors are ready`)
-  const progressing = rollout.verdict ?? settled
   const steps = [
     ...putRow('network', uid, body, controller),
     ...children(network, connectors),
@@ -75,7 +74,12 @@ export function planNetwork({ network, members, budget }: NetworkWorld, context:
   ]
   return joinPlans(
     { steps },
-    planStatus(network, [summary(verdicts), ...verdicts, progressing], { connectors: counts }, nowMs),
+    planStatus(
+      network,
+      [summary(verdicts), ...verdicts, progressing(network, rollout, settled)],
+      { connectors: counts },
+      nowMs,
+    ),
   )
 }
 

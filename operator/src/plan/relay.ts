@@ -8,7 +8,7 @@ import { childLabels, relayLabels, relaySelector } from './label.ts'
 import { isManaged, refuse } from './managed.ts'
 import { childName } from './network.ts'
 import { type RelayWorld, type Replica, replicasOf } from './replica.ts'
-import { hasReadyPod, type Member, planRollout } from './rollout.ts'
+import { hasReadyPod, type Member, planRollout, progressing, type Rollout } from './rollout.ts'
 import { deleteRow, putRow, rowMetadata, uuidV5 } from './row.ts'
 import { type Context, joinPlans, type Plan, type Step } from './step.ts'
 import { RELAY_PORT, relayDeployment, relayService } from './workload.ts'
@@ -38,7 +38,7 @@ export function planRelay(world: RelayWorld, context: Context): Plan {
     ...replicas.map(replica => planReplica(world, replica, context)),
     { steps: [...rollout.steps, ...planBudget(budgetWant(relay, replicas), world.budget, settings.platform)] },
     removed,
-    statusOf(world, replicas, rollout.verdict, context),
+    statusOf(world, replicas, rollout, context),
   )
 }
 
@@ -188,7 +188,7 @@ function surplusChildren({ relay, secrets, deployments, services }: RelayWorld, 
 function statusOf(
   { relay, deployments }: RelayWorld,
   replicas: readonly Replica[],
-  rollout: Verdict | undefined,
+  rollout: Rollout,
   { controller, settings, nowMs }: Context,
 ): Plan {
   const endpoints = replicas.flatMap(({ index, name, address }) =>
@@ -207,7 +207,7 @@ function statusOf(
   const available = availability(relay, replicas, { ready, endpoints: endpoints.length }, controller)
   return planStatus(
     relay,
-    [summary([accepted, available]), accepted, available, rollout ?? settled],
+    [summary([accepted, available]), accepted, available, progressing(relay, rollout, settled)],
     { ...(endpoints.length > 0 ? { endpoints } : {}), ready },
     nowMs,
   )

@@ -1,5 +1,4 @@
-import type { KubeObject } from '../object.ts'
-import { nameOf } from '../object.ts'
+import { conditionOf, type Declared, type KubeObject, nameOf } from '../object.ts'
 import { isFalse, isTrue, type Verdict } from './condition.ts'
 import { differs } from './difference.ts'
 import type { Settings, Step } from './step.ts'
@@ -14,8 +13,11 @@ export type Member = {
   blocked: string | undefined
 }
 
-/** Steps towards the wanted Deployments, and what Progressing says meanwhile; no verdict: all are there, ready, as wanted. */
-export type Rollout = { steps: Step[]; verdict: Verdict | undefined }
+/**
+ * Steps towards the wanted Deployments, and what Progressing says meanwhile. `asBefore` while Kubernetes has yet to look at a change of one of them,
+ * anyone's; undefined: all are there, ready, as wanted.
+ */
+export type Rollout = { steps: Step[]; verdict: Verdict | 'asBefore' | undefined }
 
 type LiveStatus = {
   observedGeneration?: number
@@ -40,10 +42,19 @@ export function planRollout(members: readonly Member[], platform: Settings['plat
   )
   // Processes of one machine have no status that could be waited for.
   if (platform === 'host') return { steps: startable.map(apply), verdict: undefined }
+  if (known.some(({ live }) => !isObserved(live))) return { steps: startable.map(apply), verdict: 'asBefore' }
   const unsettled = known.filter(member => !outdated.includes(member) && unreadiness(member) !== undefined)
   const next = nextOf(outdated, unsettled)
   const steps = [...startable, ...(next === undefined || next.blocked !== undefined ? [] : [next])].map(apply)
   return { steps, verdict: verdictOf({ members, missing, outdated, unsettled, next }) }
+}
+
+/** What Progressing says of `object`; `settled` is for when its Deployments are at rest. */
+export function progressing(object: Declared, { verdict }: Rollout, settled: Verdict): Verdict {
+  if (verdict !== 'asBefore') return verdict ?? settled
+  const before = conditionOf(object, 'Progressing')
+  // The operator has written it.
+  return before === undefined ? settled : (before as Verdict)
 }
 
 /** Whether a Deployment's pod is ready, whichever template it is of. Where nothing is known of pods, it is. */
@@ -90,18 +101,17 @@ function verdictOf({
 /** Why a Deployment does not count as ready with the pod that is wanted of it; undefined when it does. */
 function unreadiness({ live, idle, blocked }: Member): string | undefined {
   if (live === undefined) return blocked ?? 'it is being made'
-  const status = statusOf(live)
-  const { observedGeneration = 0, replicas = 0, updatedReplicas = 0, readyReplicas = 0 } = status ?? {}
-  if (observedGeneration < (live.metadata.generation ?? 0)) return 'Kubernetes has yet to take up its change'
+  const { replicas = 0, updatedReplicas = 0, readyReplicas = 0 } = statusOf(live) ?? {}
+  if ((live.spec as { paused?: boolean } | undefined)?.paused === true) return 'someone has paused it'
   if (updatedReplicas === 0 || replicas > updatedReplicas) return 'its new pod is not there yet'
   if (readyReplicas === 0) return progress(live)?.status === 'False' ? deadline(live) : 'its pod is not ready yet'
   return idle
 }
 
-function isStuck({ live }: Member): boolean {
-  const { observedGeneration = 0 } = statusOf(live) ?? {}
-  return observedGeneration >= (live?.metadata.generation ?? 0) && progress(live)?.status === 'False'
-}
+const isObserved = (deployment: KubeObject) =>
+  (statusOf(deployment)?.observedGeneration ?? 0) >= (deployment.metadata.generation ?? 0)
+
+const isStuck = ({ live }: Member) => progress(live)?.status === 'False'
 
 const progress = (deployment: KubeObject | undefined) =>
   statusOf(deployment)?.conditions?.find(({ type }) => type === 'Progressing')
