@@ -23,5 +23,5 @@ export function configFrom(value: unknown): ControllerConfig {
 function judged(config: ControllerConfig, source: string): ControllerConfig {
   const problems = controllerConfigProblems(config)
   if (problems.length > 0) throw new ConfigError(source, problems)
-  return { ...config, url: config.url.replace(/\/+$/, '') }
+  return config.url === undefined ? config : { ...config, url: config.url.replace(/\/+$/, '') }
 }

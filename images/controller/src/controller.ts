@@ -26,15 +26,21 @@ import { createAuthenticator } from './login/index.ts'
 import type { LoginDeps } from './login-seam.ts'
 import { addMetrics } from './metric.ts'
 import { createOperatorAuth } from './operator-auth.ts'
-import type { Context } from './route/context.ts'
-import { type ServingFiles, waitForFiles, watchCertificate } from './serving.ts'
+import type { Context, LocatedConfig } from './route/context.ts'
+import { type ServingFiles, waitForFiles, watchCertificate, watchUrl } from './serving.ts'
 import { openStore, readJson, type Store, sqliteDialect, type UserRow } from './store/index.ts'
 import { openTenants, type Tenants } from './tenant.ts'
 
 /** Time for control channels to close at the end. */
 const GOODBYE_MS = 200
 
-export type ControllerDeps = { log: Log; clock?: Clock; metrics?: Metrics }
+export type ControllerDeps = {
+  log: Log
+  clock?: Clock
+  metrics?: Metrics
+  /** Called when its URL is another one from now on: the process has to end and be started anew. */
+  onMoved?: (url: string) => void
+}
 
 /** A running Controller. */
 export type Controller = {
@@ -59,7 +65,8 @@ export async function startController(config: ControllerConfig, deps: Controller
     const files = await waitForFiles(config, { clock, log, signal: starting.signal })
     const store = await openStore(sqliteDialect(config.database.path), () => clock.now())
     closers.push(() => store.close())
-    const context = await createContext(config, { log, clock, metrics, store, files })
+    const located = { ...config, url: files.url }
+    const context = await createContext(located, { log, clock, metrics, store, files })
     const { tenants, supervisor } = context
     closers.push(() => supervisor.settled())
     closers.push(() => storeFloored(tenants))
@@ -70,6 +77,12 @@ export async function startController(config: ControllerConfig, deps: Controller
     serveChannels(app, context, () => notReady === 'stopping')
     const watch = watchCertificate(config.tls, files, pair => serverOf(app).setSecureContext(pair), { clock, log })
     closers.push(() => watch.close())
+    const moved = (url: string) => {
+      log.warn({ url, was: files.url }, 'the public URL has changed: ending, to be started anew with it')
+      deps.onMoved?.(url)
+    }
+    const location = watchUrl(config, files.url, moved, { clock, log })
+    closers.push(() => location.close())
     const relayKeys = { store, sealer: context.sealer, clock, relayKeys: config.relayKeys }
     const housekeeping = startHousekeeping({ store, tenants, clock, log, supervisor, config, relayKeys })
     closers.push(() => housekeeping.close())
@@ -93,7 +106,7 @@ export async function startController(config: ControllerConfig, deps: Controller
 
 type Parts = { log: Log; clock: Clock; metrics: Metrics; store: Store; files: ServingFiles }
 
-async function createContext(config: ControllerConfig, { log, clock, metrics, store, files }: Parts) {
+async function createContext(config: LocatedConfig, { log, clock, metrics, store, files }: Parts) {
   const supervisor = logSupervisor(log)
   const sealer = createSealer(files.storeKey)
   const tenants = await openTenants({ store, sealer, clock, supervisor, random: systemRandom, config })

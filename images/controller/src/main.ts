@@ -2,4 +2,9 @@ import { runMain } from '@sallyport/runtime'
 import { readConfig } from './config.ts'
 import { startController } from './controller.ts'
 
-await runMain({ name: 'controller', readConfig, logLevel: config => config.logLevel, start: startController })
+await runMain({
+  name: 'controller',
+  readConfig,
+  logLevel: config => config.logLevel,
+  start: (config, { log }) => startController(config, { log, onMoved: () => process.kill(process.pid, 'SIGTERM') }),
+})

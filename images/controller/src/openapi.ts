@@ -29,8 +29,9 @@ export async function describeApi(): Promise<{ document: object; routes: { metho
 
 /** A Controller of no tenant, which admits no one. */
 function nobody(store: Context['store']): Context & { login: LoginDeps } {
+  const url = 'https://controller.invalid'
   const config = configFrom({
-    url: 'https://controller.invalid',
+    url,
     database: { path: ':memory:' },
     storeKeyFile: '-',
     tls: { certFile: '-', keyFile: '-' },
@@ -42,13 +43,13 @@ function nobody(store: Context['store']): Context & { login: LoginDeps } {
   const sealer = createSealer(createStoreKey())
   const shared = { store, clock: systemClock, log: silentLog, isAdmin: () => false }
   return {
-    ...{ ...shared, config, sealer, tenants: new Map(), supervisor: logSupervisor(silentLog) },
+    ...{ ...shared, config: { ...config, url }, sealer, tenants: new Map(), supervisor: logSupervisor(silentLog) },
     ...{ metrics: createMetrics('controller', { defaults: false }) },
     ...{ authenticateOperator: refuse, authenticateClient: refuse },
     login: {
       ...shared,
       tenants: new Map(config.tenants.map(tenant => [tenant.name, tenant])),
-      url: config.url,
+      url,
       lifetimes: config.login,
       clockLeewaySeconds: config.clockLeewaySeconds,
       signingKeys: () => {

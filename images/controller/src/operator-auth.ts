@@ -29,7 +29,7 @@ type Candidate = { operator: Operator; config: OperatorConfig; audience: string;
 
 /** Verifies operators' ServiceAccount tokens: `iss`, `sub` and `aud` must be those of one configured operator, exactly. */
 export function createOperatorAuth(
-  { tenants, url, clockLeewaySeconds }: Pick<ControllerConfig, 'tenants' | 'url' | 'clockLeewaySeconds'>,
+  { tenants, url, clockLeewaySeconds }: Pick<ControllerConfig, 'tenants' | 'clockLeewaySeconds'> & { url: string },
   { clock, log }: { clock: Clock; log: Log },
 ): (authorization: string | undefined) => Promise<Operator> {
   const candidates: Candidate[] = tenants.flatMap(tenant =>

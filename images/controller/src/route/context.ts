@@ -8,9 +8,12 @@ import type { Operator } from '../operator-auth.ts'
 import type { Store, UserRow } from '../store/index.ts'
 import type { Tenants } from '../tenant.ts'
 
+/** Configuration with the URL that it names, or that is in the file that it names. */
+export type LocatedConfig = ControllerConfig & { url: string }
+
 /** What every route may use. */
 export type Context = {
-  config: ControllerConfig
+  config: LocatedConfig
   store: Store
   sealer: Sealer
   tenants: Tenants

@@ -5,7 +5,10 @@ import type { Problem } from '../parse.ts'
 import { IdentityProvider, identityProviderProblems } from './identity-provider.ts'
 
 const FilePath = (description: string) => Type.String({ minLength: 1, maxLength: 4096, description })
-const Url = (description: string) => Type.String({ maxLength: 2048, pattern: '^https?://[^\\s]+$', description })
+/** Longest URL of a Controller. */
+export const MAX_URL = 2048
+const URL_PATTERN = '^https?://[^\\s]+$'
+const Url = (description: string) => Type.String({ maxLength: MAX_URL, pattern: URL_PATTERN, description })
 const Seconds = (minimum: number, maximum: number, description: string, value: number) =>
   Type.Integer({ minimum, maximum, default: value, description })
 
@@ -74,7 +77,12 @@ const Group = <P extends TProperties>(properties: P, description: string) =>
 
 export const ControllerConfigSchema = Type.Object(
   {
-    url: Url('Public URL of the Controller.'),
+    url: Type.Optional(Url('Public URL of the Controller. Either it or urlFile.')),
+    urlFile: Type.Optional(
+      FilePath(
+        'File with the public URL of the Controller, as the operator derives it; waited for at start. When it changes the Controller ends, to be started anew with it.',
+      ),
+    ),
     listen: { ...HostPort, default: '0.0.0.0:8443', description: 'Where it serves HTTPS.' },
     metricsListen: {
       ...HostPort,
@@ -99,7 +107,12 @@ export const ControllerConfigSchema = Type.Object(
       { ...strict, description: 'Serving certificate.' },
     ),
     logLevel: oneOf(['debug', 'info', 'warn', 'error'], { default: 'info', description: 'What is logged.' }),
-    startupWaitSeconds: Seconds(0, 3600, 'How long to wait at start for certificate and store key to appear.', 120),
+    startupWaitSeconds: Seconds(
+      0,
+      3600,
+      'How long to wait at start for certificate, store key and urlFile to appear.',
+      120,
+    ),
     acl: Group(
       {
         defaultLifetimeSeconds: Seconds(2, 86_400, 'Life of a Client ACL where the network names none.', 1800),
@@ -144,17 +157,31 @@ export const ControllerConfigSchema = Type.Object(
 /** Configuration with its defaults in place. */
 export type ControllerConfig = Static<typeof ControllerConfigSchema>
 
-type Needed = 'url' | 'database' | 'storeKeyFile' | 'tls' | 'tenants'
+type Needed = 'database' | 'storeKeyFile' | 'tls' | 'tenants'
 type Section = 'acl' | 'login' | 'enrolment' | 'relayKeys' | 'signingKeys'
 /** Configuration as it may be written: what has a default may be left out. */
 export type ControllerConfigInput = Pick<ControllerConfig, Needed> &
   Partial<Omit<ControllerConfig, Needed | Section>> & { [S in Section]?: Partial<ControllerConfig[S]> }
+
+/** The URL that a file holds, without slashes at its end; undefined where it is none. */
+export function urlOfFile(text: string): string | undefined {
+  const url = text.trim()
+  const isUrl = url.length <= MAX_URL && new RegExp(URL_PATTERN).test(url) && URL.canParse(url)
+  return isUrl ? url.replace(/\/+$/, '') : undefined
+}
 
 /** Problems between the fields of a Controller's configuration that the schema alone cannot see. */
 export function controllerConfigProblems(config: ControllerConfig): Problem[] {
   const problems: Problem[] = []
   const names = new Set<string>()
   const operators = new Set<string>()
+  if (config.url === undefined && config.urlFile === undefined)
+    problems.push({
+      field: 'url',
+      message: 'is missing, and so is urlFile; one of the two says where the Controller is',
+    })
+  if (config.url !== undefined && config.urlFile !== undefined)
+    problems.push({ field: 'urlFile', message: 'has no meaning beside url; give one of the two' })
   config.tenants.forEach((tenant, index) => {
     const at = (field: string, message: string) => problems.push({ field: `tenants.${index}.${field}`, message })
     if (names.has(tenant.name)) at('name', `is used twice: "${tenant.name}"`)
@@ -163,7 +190,9 @@ export function controllerConfigProblems(config: ControllerConfig): Problem[] {
     tenant.operators?.forEach((operator, number) => {
       if (sources.has(operator.source)) at(`operators.${number}.source`, `is used twice: "${operator.source}"`)
       sources.add(operator.source)
-      const account = [operator.issuer ?? operator.jwks, operator.subject, operator.audience ?? config.url].join('\n')
+      const account = [operator.issuer ?? operator.jwks, operator.subject, operator.audience ?? config.url ?? ''].join(
+        '\n',
+      )
       if (operators.has(account)) at(`operators.${number}.subject`, 'names an account that is an operator already')
       operators.add(account)
       if (operator.issuer === undefined && operator.jwks !== 'inCluster')
