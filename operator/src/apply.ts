@@ -14,8 +14,8 @@ import {
 } from '@sallyport/trust'
 import type { DeclaredClient } from './controller/client.ts'
 import type { Mirror } from './controller/mirror.ts'
+import type { InstallationNames } from './installation.ts'
 import { type KubeObject, type Secret, secretData, secretText } from './object.ts'
-import { CA_SECRET } from './plan/authority.ts'
 import type { ServingPair } from './plan/certificate.ts'
 import { relaySecretWith } from './plan/relay.ts'
 import type { RelaySecretWant, ServingNames, Step } from './plan/step.ts'
@@ -34,6 +34,7 @@ export type ApplyDeps = {
   mirror: Mirror
   /** The operator's own namespace. */
   namespace: string
+  names: InstallationNames
   now: () => number
   /** What was told of an object last, by its UID. */
   told: Map<string, string>
@@ -161,13 +162,13 @@ function issue(ca: CertificateAuthority, names: ServingNames, nowMs: number): Se
   }
 }
 
-function authorityOf({ provider, namespace }: ApplyDeps): CertificateAuthority {
-  const secret = provider.store.get('Secret', namespace, CA_SECRET)
+function authorityOf({ provider, namespace, names }: ApplyDeps): CertificateAuthority {
+  const secret = provider.store.get('Secret', namespace, names.ca)
   const [certificatePem, keyPem] = [secretText(secret, 'tls.crt'), secretText(secret, 'tls.key')]
   if (certificatePem === undefined || keyPem === undefined) throw new Error('there is no installation CA yet')
   return caFromPem({ certificatePem, keyPem })
 }
 
-function bundleOf({ provider, namespace }: ApplyDeps): string {
-  return secretText(provider.store.get('Secret', namespace, CA_SECRET), 'ca.crt') ?? ''
+function bundleOf({ provider, namespace, names }: ApplyDeps): string {
+  return secretText(provider.store.get('Secret', namespace, names.ca), 'ca.crt') ?? ''
 }

@@ -25,7 +25,18 @@ export type ProviderConfig =
 /** What the operator runs with. */
 export type OperatorConfig = {
   provider: ProviderConfig
-  controller: { url: string; publicUrl: string; names: string[]; caFile?: string; audience: string }
+  /** Name of the installation; names of its own objects begin with it. */
+  release: string
+  controller: {
+    url: string
+    /** Undefined: derived. */
+    publicUrl?: string
+    /** Service of its own namespace from which the public URL is derived. */
+    service?: string
+    names: string[]
+    caFile?: string
+    audience: string
+  }
   namespace: string
   managedNamespaces: string[]
   /** Undefined: all. */
@@ -64,18 +75,21 @@ export function readConfig(
 
 function settings(values: OperatorConfigSchema): Omit<OperatorConfig, 'proxy' | 'inherited'> {
   const { SALLYPORT_CONTROLLER_URL: url, SALLYPORT_CONTROLLER_CA_FILE: caFile } = values
-  const publicUrl = (values.SALLYPORT_CONTROLLER_PUBLIC_URL ?? url).replace(/\/+$/, '')
+  const publicUrl = values.SALLYPORT_CONTROLLER_PUBLIC_URL?.replace(/\/+$/, '')
+  const service = values.SALLYPORT_CONTROLLER_SERVICE
   const managed = values.SALLYPORT_MANAGED_NAMESPACES
   const watched = values.SALLYPORT_WATCH_NAMESPACES
   const resolver = values.SALLYPORT_CONNECTOR_RESOLVER
   return {
     provider: providerOf(values),
+    release: values.SALLYPORT_RELEASE,
     controller: {
       url: url.replace(/\/+$/, ''),
-      publicUrl,
+      ...(publicUrl === undefined ? {} : { publicUrl }),
+      ...(service === undefined ? {} : { service }),
       names: list(values.SALLYPORT_CONTROLLER_NAMES),
       ...(caFile === undefined ? {} : { caFile }),
-      audience: values.SALLYPORT_CONTROLLER_AUDIENCE ?? publicUrl,
+      audience: values.SALLYPORT_CONTROLLER_AUDIENCE ?? publicUrl ?? url.replace(/\/+$/, ''),
     },
     namespace: values.SALLYPORT_NAMESPACE,
     managedNamespaces: managed === undefined ? [values.SALLYPORT_NAMESPACE] : list(managed),

@@ -8,7 +8,7 @@ import {
 } from '@sallyport/policy'
 import { groupsOf, networkOf, type ResourceIndex } from './claim.ts'
 import { type Declared, type KubeObject, nameOf, type ObjectName, RELAY_LABEL } from './object.ts'
-import { CA_SECRET, installationCaOf } from './plan/authority.ts'
+import { installationCaOf } from './plan/authority.ts'
 import { type ConnectorWorld, connectorChildName } from './plan/connector.ts'
 import { EXPOSE_ANNOTATION, type ExposureWorld, type ServiceFields } from './plan/exposure.ts'
 import { type NetworkWorld, networkBudgetName } from './plan/network.ts'
@@ -31,7 +31,8 @@ export class Gather {
 
   /** PEM of the CAs that vouch for serving certificates. */
   get installationCa(): string | undefined {
-    return installationCaOf(this.#store.get('Secret', this.#settings.namespace, CA_SECRET))
+    const { namespace, names } = this.#settings
+    return installationCaOf(this.#store.get('Secret', namespace, names.ca), this.#settings)
   }
 
   network(network: Declared<'RemoteNetwork'>): NetworkWorld {

@@ -73,9 +73,18 @@ export type Owner = {
 }
 
 export type Secret = KubeObject & { kind: 'Secret'; data?: Record<string, string> }
+export type ConfigMap = KubeObject & { kind: 'ConfigMap'; data?: Record<string, string> }
 
 /** Kinds beside our own that the operator looks at. */
-export const OTHER_KINDS = ['Namespace', 'Node', 'Secret', 'Service', 'Deployment', 'PodDisruptionBudget'] as const
+export const OTHER_KINDS = [
+  'Namespace',
+  'Node',
+  'Secret',
+  'ConfigMap',
+  'Service',
+  'Deployment',
+  'PodDisruptionBudget',
+] as const
 export type OtherKind = (typeof OTHER_KINDS)[number]
 export type AnyKind = Kind | OtherKind
 export const ALL_KINDS: readonly AnyKind[] = [...KINDS, ...OTHER_KINDS]
@@ -85,6 +94,7 @@ export const VERSIONS: Record<OtherKind, string> = {
   Namespace: 'v1',
   Node: 'v1',
   Secret: 'v1',
+  ConfigMap: 'v1',
   Service: 'v1',
   Deployment: 'apps/v1',
   PodDisruptionBudget: 'policy/v1',

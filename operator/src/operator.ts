@@ -7,6 +7,7 @@ import type { OperatorConfig } from './config.ts'
 import { DeclaredClient } from './controller/client.ts'
 import { Mirror } from './controller/mirror.ts'
 import { FileProvider } from './file/provider.ts'
+import { installationNames } from './installation.ts'
 import { KubernetesProvider } from './kubernetes/provider.ts'
 import type { Settings } from './plan/step.ts'
 import type { ChangeListener, Provider } from './provider.ts'
@@ -57,8 +58,8 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
     readiness: [watches, { name: 'controller', failing: () => (leads ? parts.mirror?.down : undefined) }],
   })
 
-  const settings = settingsOf(config, provider)
   const caFile = config.controller.caFile === undefined ? undefined : await readFile(config.controller.caFile, 'utf8')
+  const settings = settingsOf(config, provider, caFile)
   const world = new World(
     provider.store,
     {
@@ -105,6 +106,7 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
       ...{ provider, client, mirror, world, clock, log, metrics },
       told: new Map(),
       namespace: config.namespace,
+      names: settings.names,
       now: () => clock.now(),
       removalWaitSeconds: config.removalWaitSeconds,
       resyncSeconds: config.resyncSeconds,
@@ -139,11 +141,15 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
 type ProviderDeps = { clock: Clock; log: Log; onChange: ChangeListener; onWrite: (verb: string, kind: string) => void }
 
 function createProvider(config: OperatorConfig, deps: ProviderDeps): Provider {
-  const { provider, namespace, managedNamespaces, watchNamespaces, controller } = config
+  const { provider, namespace, managedNamespaces, watchNamespaces, controller, release } = config
   switch (provider.kind) {
     case 'kubernetes': {
       const identity = `${hostname()}_${randomId()}`
-      return new KubernetesProvider({ ...provider, ...deps, namespace, managedNamespaces, watchNamespaces, identity })
+      return new KubernetesProvider({
+        ...{ ...provider, ...deps, namespace, managedNamespaces, watchNamespaces, identity },
+        names: installationNames(release),
+        controllerService: controller.service,
+      })
     }
     case 'file': {
       const { directory, stateDirectory, tokenIssuer: iss, tokenSubject: sub } = provider
@@ -172,13 +178,16 @@ function processCommand(name: string): string[] {
   return [process.execPath, path]
 }
 
-function settingsOf(config: OperatorConfig, { platform }: Provider): Settings {
+function settingsOf(config: OperatorConfig, { platform }: Provider, controllerCa: string | undefined): Settings {
   const { namespace, managedNamespaces, clusterDomain, connectorImage, relayImage, connectorResolver, controller } =
     config
   return {
     ...{ namespace, managedNamespaces, clusterDomain, connectorImage, relayImage, connectorResolver, platform },
     controllerUrl: controller.url,
     controllerPublicUrl: controller.publicUrl,
+    controllerService: controller.service,
+    controllerCa,
+    names: installationNames(config.release),
     controllerNames: controller.names,
     readsCluster: platform === 'cluster' && config.watchNamespaces === undefined,
   }

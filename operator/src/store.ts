@@ -2,6 +2,7 @@ import type { Kind } from '@sallyport/schema'
 import {
   ALL_KINDS,
   type AnyKind,
+  type ConfigMap,
   type Declared,
   type KubeObject,
   nameOf,
@@ -16,6 +17,7 @@ type Stored = {
   Namespace: KubeObject
   Node: KubeObject
   Secret: Secret
+  ConfigMap: ConfigMap
   Service: KubeObject
   Deployment: KubeObject
   PodDisruptionBudget: KubeObject

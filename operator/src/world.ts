@@ -2,11 +2,12 @@ import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
 import { ResourceIndex } from './claim.ts'
 import { Gather, networkOfConnector } from './gather.ts'
 import { type Declared, type KubeObject, NETWORK_LABEL, nameOf, type ObjectName } from './object.ts'
-import { CA_SECRET, CONTROLLER_TLS_SECRET, planAuthority, STORE_KEY_SECRET } from './plan/authority.ts'
+import { planAuthority } from './plan/authority.ts'
 import { planConnector } from './plan/connector.ts'
 import { planExposure } from './plan/exposure.ts'
 import { planGroup } from './plan/group.ts'
 import { planNetwork } from './plan/network.ts'
+import { type PublicUrlWorld, publicUrlOf } from './plan/public-url.ts'
 import { planRelay, relayRowUids } from './plan/relay.ts'
 import { planResource } from './plan/resource.ts'
 import type { Context, ControllerView, Plan, Settings } from './plan/step.ts'
@@ -62,9 +63,10 @@ export class World {
 
   /** Plans the installation CA and what hangs on it. */
   planAuthority(nowMs: number): Plan {
-    const own = (name: string) => this.#store.get('Secret', this.#settings.namespace, name)
-    const world = { ca: own(CA_SECRET), controllerTls: own(CONTROLLER_TLS_SECRET), storeKey: own(STORE_KEY_SECRET) }
-    return planAuthority(world, this.#settings, nowMs)
+    const { namespace, names } = this.#settings
+    const own = (name: string) => this.#store.get('Secret', namespace, name)
+    const secrets = { ca: own(names.ca), controllerTls: own(names.controllerTls), storeKey: own(names.storeKey) }
+    return planAuthority({ ...secrets, ...this.#publicUrlWorld() }, this.#settings, nowMs)
   }
 
   /** PEM of the CAs that vouch for serving certificates. */
@@ -117,13 +119,19 @@ export class World {
           .filter(({ metadata }) => metadata.namespace === object.metadata.name)
           .map(resource => key('Resource', nameOf(resource)))
       case 'Node':
-        return [...this.#store.all('Relay')]
-          .filter(({ spec }) => spec?.address?.fromService === true)
-          .map(relay => key('Relay', nameOf(relay)))
+        return [
+          ...(this.#settings.controllerService === undefined ? [] : ['authority']),
+          ...[...this.#store.all('Relay')]
+            .filter(({ spec }) => spec?.address?.fromService === true)
+            .map(relay => key('Relay', nameOf(relay))),
+        ]
       case 'Secret':
-        return isAuthority(object) ? ['authority', ...this.#withSecrets()] : ownersOf(object)
+        return this.#isAuthority(object) ? ['authority', ...this.#withSecrets()] : ownersOf(object)
+      case 'ConfigMap':
+        return ['authority', ...this.#externalConnectors()]
       case 'Service':
         return [
+          ...(this.#isControllerService(object) ? ['authority'] : []),
           ...ownersOf(object),
           ...(gone === undefined && this.#gather.exposure(object, this.#services) !== undefined
             ? [`Service/${name}`]
@@ -160,7 +168,10 @@ export class World {
   }
 
   #context(nowMs: number): Context {
-    return { nowMs, settings: this.#settings, controller: this.#controller }
+    return {
+      ...{ nowMs, settings: this.#settings, controller: this.#controller },
+      publicUrl: publicUrlOf(this.#publicUrlWorld(), this.#settings),
+    }
   }
 
   #remember(kind: Kind, object: KubeObject, isGone: boolean): void {
@@ -178,6 +189,31 @@ export class World {
     ]
   }
 
+  #isAuthority({ metadata: { name, namespace } }: KubeObject): boolean {
+    const { names } = this.#settings
+    return namespace === this.#settings.namespace && [names.ca, names.controllerTls, names.storeKey].includes(name)
+  }
+
+  #isControllerService({ metadata: { name, namespace } }: KubeObject): boolean {
+    return namespace === this.#settings.namespace && name === this.#settings.controllerService
+  }
+
+  /** Those whose Secret has the Controller's public URL. */
+  #externalConnectors(): string[] {
+    return [...this.#store.all('Connector')]
+      .filter(({ spec }) => spec?.deployment === 'External')
+      .map(connector => key('Connector', nameOf(connector)))
+  }
+
+  #publicUrlWorld(): PublicUrlWorld {
+    const { namespace, names, controllerService } = this.#settings
+    return {
+      service: controllerService === undefined ? undefined : this.#store.get('Service', namespace, controllerService),
+      nodes: [...this.#store.all('Node')],
+      login: this.#store.get('ConfigMap', namespace, names.login),
+    }
+  }
+
   #withSecrets(): string[] {
     const kinds = ['Connector', 'Relay'] as const
     return kinds.flatMap(kind => [...this.#store.all(kind)].map(object => key(kind, nameOf(object))))
@@ -186,9 +222,6 @@ export class World {
 
 export const key = (kind: Kind, name: ObjectName): string => `${kind}/${name}`
 const keys = (kind: Kind, names: Iterable<ObjectName>) => [...names].map(name => key(kind, name))
-
-const isAuthority = ({ metadata: { name } }: KubeObject) =>
-  [CA_SECRET, CONTROLLER_TLS_SECRET, STORE_KEY_SECRET].includes(name)
 
 /** Owners of a child, and the RemoteNetwork with which those of all its Connectors are planned. */
 function ownersOf({ metadata }: KubeObject): string[] {

@@ -26,7 +26,8 @@ export type Listed = { items: KubeObject[]; resourceVersion: string }
 export type Source = {
   name: string
   path: string
-  labelSelector?: string
+  labelSelector?: string | undefined
+  fieldSelector?: string | undefined
   list: () => Promise<Listed>
   /** What is kept of an object. */
   shape: (object: KubeObject) => KubeObject
@@ -159,7 +160,7 @@ class Follow {
       onListed()
       return
     }
-    const { path, labelSelector, shape, onPut, onGone } = this.#source
+    const { path, labelSelector, fieldSelector, shape, onPut, onGone } = this.#source
     const watch = new ClosableWatch(this.#config, shape)
     const list = async (): Promise<KubernetesListObject<KubernetesObject>> => {
       const { items: whole, resourceVersion } = await this.#list()
@@ -171,7 +172,7 @@ class Follow {
       const typed = items as unknown as KubernetesObject[]
       return { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion }, items: typed }
     }
-    const informer = new ListWatch<KubernetesObject>(path, watch, list, false, labelSelector)
+    const informer = new ListWatch<KubernetesObject>(path, watch, list, false, labelSelector, fieldSelector)
     const guarded = (handle: (object: KubeObject) => void) => (object: KubernetesObject) => {
       if (!watch.closed) handle(object as unknown as KubeObject)
     }

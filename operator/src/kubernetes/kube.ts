@@ -24,6 +24,7 @@ const PLURALS = {
   Namespace: 'namespaces',
   Node: 'nodes',
   Secret: 'secrets',
+  ConfigMap: 'configmaps',
   Service: 'services',
   Deployment: 'deployments',
   PodDisruptionBudget: 'poddisruptionbudgets',
@@ -33,6 +34,9 @@ const LEASES = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' }
 /** Longest note of an Event. */
 const MAX_NOTE = 1024
 const APPLY = setHeaderOptions('Content-Type', PatchStrategy.ServerSideApply)
+
+/** Which objects of a kind are listed and watched: by their labels, by their fields. */
+export type Selectors = { label?: string | undefined; field?: string | undefined }
 
 export type LeaseSpec = {
   holderIdentity?: string
@@ -56,15 +60,16 @@ export class Kube {
   }
 
   /** Objects of a kind in a namespace, or in all. */
-  async list(kind: AnyKind, namespace: string | undefined, labelSelector: string | undefined): Promise<Listed> {
+  async list(kind: AnyKind, namespace: string | undefined, { label, field }: Selectors = {}): Promise<Listed> {
     return this.#call('list', kind, async () => {
       if (isKind(kind)) return this.#listDeclared(kind, namespace)
       const list = await this.#objects.list(
         versionOf(kind),
         kind,
         namespace,
-        ...[undefined, undefined, undefined, undefined],
-        labelSelector,
+        ...[undefined, undefined, undefined],
+        field,
+        label,
       )
       // The typed client has made dates of texts; a watch brings texts.
       const items = JSON.parse(JSON.stringify(list.items)) as KubeObject[]

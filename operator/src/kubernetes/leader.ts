@@ -2,8 +2,6 @@ import { type Clock, type Log, sleep } from '@sallyport/runtime'
 import { ProviderError } from '../provider.ts'
 import { type Kube, type Lease, type LeaseSpec, microTime } from './kube.ts'
 
-/** Name of the Lease that replicas compete for. */
-export const LEASE_NAME = 'sallyport-operator'
 /** A leader that has not renewed for this long has lost. */
 export const LEASE_SECONDS = 10
 const RENEW_MS = 2_000
@@ -13,6 +11,8 @@ const MARGIN_MS = 2_000
 export type LeaderOptions = {
   kube: Pick<Kube, 'lease' | 'writeLease'>
   namespace: string
+  /** Name of the Lease. */
+  lease: string
   identity: string
   clock: Clock
   log: Log
@@ -63,9 +63,9 @@ export class Leader {
   }
 
   async #acquire(): Promise<Lease | undefined> {
-    const { kube, namespace, identity, clock, log } = this.#options
+    const { kube, namespace, lease: name, identity, clock, log } = this.#options
     try {
-      const lease = await kube.lease(namespace, LEASE_NAME)
+      const lease = await kube.lease(namespace, name)
       if (lease !== undefined && !this.#isFree(lease)) return undefined
       const now = microTime(clock.now())
       const spec: LeaseSpec = {
@@ -75,7 +75,7 @@ export class Leader {
         renewTime: now,
         leaseTransitions: (lease?.spec.leaseTransitions ?? 0) + (lease === undefined ? 0 : 1),
       }
-      const metadata = lease?.metadata ?? { name: LEASE_NAME, namespace }
+      const metadata = lease?.metadata ?? { name, namespace }
       return await kube.writeLease({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec })
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error
@@ -118,11 +118,11 @@ export class Leader {
   /** A conflict may be an annotation that a person has written: only another holder has won. */
   async #isLost(error: unknown): Promise<string | undefined> {
     if (!(error instanceof ProviderError) || error.code !== 'conflict') return undefined
-    const { kube, namespace, identity } = this.#options
+    const { kube, namespace, lease: name, identity } = this.#options
     try {
-      const lease = await kube.lease(namespace, LEASE_NAME)
+      const lease = await kube.lease(namespace, name)
       if (lease !== undefined && lease.spec.holderIdentity !== identity) return `"${lease.spec.holderIdentity}" leads`
-      this.#held = lease ?? { ...this.#held!, metadata: { name: LEASE_NAME, namespace } }
+      this.#held = lease ?? { ...this.#held!, metadata: { name, namespace } }
       return undefined
     } catch {
       // Judged by the time since the last renewal.

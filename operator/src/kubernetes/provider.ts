@@ -3,13 +3,14 @@ import { KubeConfig } from '@kubernetes/client-node'
 import type { Clock, Log } from '@sallyport/runtime'
 import type { Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
+import type { InstallationNames } from '../installation.ts'
 import { ALL_KINDS, type AnyKind, type Declared, type KubeObject, type Statuses } from '../object.ts'
 import { type ChangeListener, isFormer, type ObjectEvent, type Provider, type Told } from '../provider.ts'
 import { ObjectStore } from '../store.ts'
 import { InformerOperator, type Source } from './adapter.ts'
-import { Kube } from './kube.ts'
-import { LEASE_NAME, Leader } from './leader.ts'
-import { shapeOf } from './shape.ts'
+import { Kube, type Selectors } from './kube.ts'
+import { Leader } from './leader.ts'
+import { shapeOf, withoutManagers } from './shape.ts'
 
 /** Annotation of the Lease with which a person confirms a removal. */
 export const CONFIRM_ANNOTATION = 'sallyport.dev/confirm-removal'
@@ -19,6 +20,9 @@ export type KubernetesOptions = {
   tokenFile: string
   leaderElection: boolean
   namespace: string
+  names: InstallationNames
+  /** The Controller's Service, of its own namespace. */
+  controllerService: string | undefined
   managedNamespaces: readonly string[]
   watchNamespaces: readonly string[] | undefined
   identity: string
@@ -27,6 +31,8 @@ export type KubernetesOptions = {
   onChange: ChangeListener
   onWrite: (verb: string, kind: string) => void
 }
+
+type Named = { kind: 'Secret' | 'Service' | 'ConfigMap'; name: string }
 
 /** Objects in a cluster. */
 export class KubernetesProvider implements Provider {
@@ -45,14 +51,15 @@ export class KubernetesProvider implements Provider {
     else config.loadFromFile(options.kubeconfig)
     this.#kube = new Kube(config, options.onWrite)
     this.#operator = new InformerOperator(config, options)
-    this.#leader = new Leader({ ...options, kube: this.#kube })
+    this.#leader = new Leader({ ...options, lease: options.names.lease, kube: this.#kube })
   }
 
   async start(): Promise<void> {
     await this.#operator.start()
-    await Promise.all(
-      ALL_KINDS.flatMap(kind => this.#namespacesOf(kind).map(namespace => this.#follow(kind, namespace))),
-    )
+    await Promise.all([
+      ...ALL_KINDS.flatMap(kind => this.#namespacesOf(kind).map(namespace => this.#followKind(kind, namespace))),
+      ...this.#named().map(named => this.#followNamed(named)),
+    ])
   }
 
   async resync(): Promise<AnyKind[]> {
@@ -101,16 +108,17 @@ export class KubernetesProvider implements Provider {
   }
 
   async announce(event: ObjectEvent): Promise<void> {
-    const { identity, clock, namespace } = this.#options
+    const { identity, clock, namespace, names } = this.#options
     const id = randomId()
       .toLowerCase()
       .replace(/[^a-z0-9]/g, '')
-    const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: LEASE_NAME, namespace } }
+    const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: names.lease, namespace } }
     await this.#kube.event(lease, event, { nowMs: clock.now(), instance: identity, id })
   }
 
   async confirmation(): Promise<string | undefined> {
-    const lease = await this.#kube.lease(this.#options.namespace, LEASE_NAME)
+    const { namespace, names } = this.#options
+    const lease = await this.#kube.lease(namespace, names.lease)
     return lease?.metadata.annotations?.[CONFIRM_ANNOTATION]
   }
 
@@ -138,6 +146,7 @@ export class KubernetesProvider implements Provider {
 
   #namespacesOf(kind: AnyKind): (string | undefined)[] {
     const { managedNamespaces, watchNamespaces } = this.#options
+    if (kind === 'ConfigMap') return []
     if (Kube.selector(kind) !== undefined) return [...managedNamespaces]
     if (watchNamespaces === undefined) return [undefined]
     // Roles give no right to what belongs to no namespace.
@@ -145,23 +154,55 @@ export class KubernetesProvider implements Provider {
     return [...new Set([...watchNamespaces, ...managedNamespaces])]
   }
 
-  #follow(kind: AnyKind, namespace: string | undefined): Promise<void> {
-    const labelSelector = Kube.selector(kind)
-    const source: Source = {
-      name: `${kind} ${namespace ?? ''}`,
-      path: Kube.path(kind, namespace),
-      ...(labelSelector === undefined ? {} : { labelSelector }),
-      list: () => this.#kube.list(kind, namespace, labelSelector),
+  /** Objects of the installation that are followed by their names: others may have made them, with labels of their own. */
+  #named(): Named[] {
+    const { names, controllerService } = this.#options
+    const secrets = [names.ca, names.controllerTls, names.storeKey].map((name): Named => ({ kind: 'Secret', name }))
+    const service: Named[] = controllerService === undefined ? [] : [{ kind: 'Service', name: controllerService }]
+    return [...secrets, { kind: 'ConfigMap', name: names.login }, ...service]
+  }
+
+  #followNamed({ kind, name }: Named): Promise<void> {
+    const { namespace } = this.#options
+    const field = `metadata.name=${name}`
+    return this.#follow(
+      kind,
+      { name: `${kind} ${namespace}/${name}`, namespace, field },
+      { covers: ({ metadata }) => metadata.name === name && metadata.namespace === namespace, shape: withoutManagers },
+    )
+  }
+
+  #followKind(kind: AnyKind, namespace: string | undefined): Promise<void> {
+    const own = this.#named().filter(named => named.kind === kind)
+    const isNamed = ({ metadata }: KubeObject) =>
+      metadata.namespace === this.#options.namespace && own.some(({ name }) => name === metadata.name)
+    const where = { name: `${kind} ${namespace ?? ''}`, namespace, label: Kube.selector(kind) }
+    return this.#follow(kind, where, {
+      covers: object => (namespace === undefined || object.metadata.namespace === namespace) && !isNamed(object),
       shape: object => shapeOf(kind, object),
-      onList: objects =>
-        this.store.replace(
-          kind,
-          objects,
-          ({ metadata }) => namespace === undefined || metadata.namespace === namespace,
-        ),
-      onPut: object => this.store.put(kind, { ...object, kind }),
-      onGone: object => this.store.remove(kind, object, 'told'),
-    }
-    return this.#operator.follow(source)
+    })
+  }
+
+  /** Follows what it `covers` of a kind. */
+  #follow(
+    kind: AnyKind,
+    { name, namespace, ...selectors }: { name: string; namespace: string | undefined } & Selectors,
+    { covers, shape }: { covers: (object: KubeObject) => boolean; shape: Source['shape'] },
+  ): Promise<void> {
+    return this.#operator.follow({
+      name,
+      path: Kube.path(kind, namespace),
+      labelSelector: selectors.label,
+      fieldSelector: selectors.field,
+      list: () => this.#kube.list(kind, namespace, selectors),
+      shape,
+      onList: objects => this.store.replace(kind, objects.filter(covers), covers),
+      onPut: object => {
+        if (covers(object)) this.store.put(kind, { ...object, kind })
+      },
+      onGone: object => {
+        if (covers(object)) this.store.remove(kind, object, 'told')
+      },
+    })
   }
 }

@@ -8,8 +8,9 @@ const OWN_ANNOTATIONS = 'sallyport.dev/'
  * select pods, and the ports of those that are exposed.
  */
 export function shapeOf(kind: AnyKind, object: KubeObject): KubeObject {
-  const { managedFields: _, ...metadata } = object.metadata as KubeObject['metadata'] & { managedFields?: unknown }
-  if (kind !== 'Service' || metadata.labels?.[MANAGED_BY_LABEL] === FIELD_MANAGER) return { ...object, metadata }
+  const whole = withoutManagers(object)
+  const { metadata } = whole
+  if (kind !== 'Service' || metadata.labels?.[MANAGED_BY_LABEL] === FIELD_MANAGER) return whole
   const { apiVersion } = object
   const { name, namespace, uid, resourceVersion, deletionTimestamp } = metadata
   const { type, selector, ports } = (object as ServiceFields).spec ?? {}
@@ -26,4 +27,10 @@ export function shapeOf(kind: AnyKind, object: KubeObject): KubeObject {
     },
     spec: { type, selector, ...(isExposed ? { ports } : {}) },
   }
+}
+
+/** The object without who has written which field. */
+export function withoutManagers(object: KubeObject): KubeObject {
+  const { managedFields: _, ...metadata } = object.metadata as KubeObject['metadata'] & { managedFields?: unknown }
+  return { ...object, metadata }
 }

@@ -3,49 +3,56 @@ import { joinBundle, parseCertificate, renewalTimeMs, TrustError } from '@sallyp
 import { type Secret, secretText } from '../object.ts'
 import { checkCertificate } from './certificate.ts'
 import { childLabels } from './label.ts'
+import { planLogin } from './login.ts'
+import { type PublicUrlWorld, publicUrlOf } from './public-url.ts'
 import { joinPlans, type Plan, type ServingNames, type Settings } from './step.ts'
-
-/** Secrets in the operator's own namespace. */
-export const CA_SECRET = 'sallyport-ca'
-export const CONTROLLER_TLS_SECRET = 'sallyport-controller-tls'
-export const STORE_KEY_SECRET = 'sallyport-store-key'
 
 export type AuthorityWorld = {
   ca: Secret | undefined
   controllerTls: Secret | undefined
   storeKey: Secret | undefined
-}
+} & PublicUrlWorld
 
-/** Plans the installation CA, the Controller's serving certificate and its store key. */
+/** Plans the installation CA, the Controller's serving certificate, its store key, and how people log in. */
 export function planAuthority(world: AuthorityWorld, settings: Settings, nowMs: number): Plan {
   const store: Plan = {
-    steps: world.storeKey === undefined ? [{ do: 'makeStoreKey', secret: ownSecret(STORE_KEY_SECRET, settings) }] : [],
+    steps:
+      world.storeKey === undefined
+        ? [{ do: 'makeStoreKey', secret: ownSecret(settings.names.storeKey, settings) }]
+        : [],
   }
-  return joinPlans(store, planCa(world, settings, nowMs), planControllerTls(world, settings, nowMs))
+  const url = publicUrlOf(world, settings)
+  const ca = settings.controllerCa ?? installationCaOf(world.ca, settings)
+  return joinPlans(
+    store,
+    planCa(world, settings, nowMs),
+    planControllerTls(world, url, settings, nowMs),
+    planLogin(world.login, { name: settings.names.login, url, ca }, settings),
+  )
 }
 
 /** PEM of the CAs that vouch for serving certificates; undefined before there is one. */
-export function installationCaOf(ca: Secret | undefined): string | undefined {
+export function installationCaOf(ca: Secret | undefined, { controllerCa = '' }: Settings): string | undefined {
   const bundle = secretText(ca, 'ca.crt')
-  return bundle === undefined ? undefined : joinBundle([bundle])
+  return bundle === undefined ? undefined : joinBundle([bundle, controllerCa])
 }
 
 function planCa({ ca }: AuthorityWorld, settings: Settings, nowMs: number): Plan {
-  const secret = ownSecret(CA_SECRET, settings)
+  const secret = ownSecret(settings.names.ca, settings)
   const certificate = secretText(ca, 'tls.crt')
   if (certificate === undefined) return { steps: [{ do: 'makeCa', secret, previous: undefined }] }
-  const renewAtMs = renewalOf(certificate)
+  const renewAtMs = renewalOf(certificate, settings.names.ca)
   if (nowMs >= renewAtMs) return { steps: [{ do: 'makeCa', secret, previous: ca }] }
   return { steps: [], wakeAtMs: renewAtMs }
 }
 
-function renewalOf(certificatePem: string): number {
+function renewalOf(certificatePem: string, name: string): number {
   try {
     return renewalTimeMs(parseCertificate(certificatePem))
   } catch (error) {
     if (error instanceof TrustError) {
       // Making another would cut off everyone who trusts it, so a person has to decide.
-      throw new Error(`Secret ${CA_SECRET} holds no certificate: restore it, or delete it to begin anew`, {
+      throw new Error(`Secret ${name} holds no certificate: restore it, or delete it to begin anew`, {
         cause: error,
       })
     }
@@ -53,19 +60,25 @@ function renewalOf(certificatePem: string): number {
   }
 }
 
-function planControllerTls({ ca, controllerTls }: AuthorityWorld, settings: Settings, nowMs: number): Plan {
-  const installationCa = installationCaOf(ca)
+function planControllerTls(
+  { ca, controllerTls }: AuthorityWorld,
+  publicUrl: string,
+  settings: Settings,
+  nowMs: number,
+): Plan {
+  const installationCa = installationCaOf(ca, settings)
   if (installationCa === undefined) return { steps: [] }
-  const names = controllerNames(settings)
+  const names = controllerNames(settings, publicUrl)
   const [certificatePem, keyPem] = [secretText(controllerTls, 'tls.crt'), secretText(controllerTls, 'tls.key')]
   const certificate = checkCertificate(certificatePem, keyPem, { names, installationCa, nowMs })
   if (certificate !== undefined) return { steps: [], wakeAtMs: certificate.renewAtMs }
-  return { steps: [{ do: 'makeControllerCertificate', secret: ownSecret(CONTROLLER_TLS_SECRET, settings), names }] }
+  const secret = ownSecret(settings.names.controllerTls, settings)
+  return { steps: [{ do: 'makeControllerCertificate', secret, names }] }
 }
 
 /** Names and addresses under which the Controller is reached. */
-export function controllerNames({ controllerUrl, controllerPublicUrl, controllerNames }: Settings): ServingNames {
-  const hosts = [controllerUrl, controllerPublicUrl].map(url => new URL(url).hostname.replace(/^\[|\]$/g, ''))
+export function controllerNames({ controllerUrl, controllerNames }: Settings, publicUrl: string): ServingNames {
+  const hosts = [controllerUrl, publicUrl].map(url => new URL(url).hostname.replace(/^\[|\]$/g, ''))
   const all = [...new Set([...hosts, ...controllerNames])]
   return {
     dnsNames: all.filter(name => parseIp(name) === undefined),

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type Declared, type Secret, secretData, secretText } from '../object.ts'
 import { planConnector } from './connector.ts'
 import { bodyDigest, rowMetadata } from './row.ts'
+import { settingsOf } from './settings.fixture.ts'
 import type { Context, Plan } from './step.ts'
 import { renewTokenAtMs, wantsToken, withToken } from './token.ts'
 
@@ -70,19 +71,8 @@ const trust: OperatorTrust = {
 }
 const context = (rows: DeclaredRow[], known = true): Context => ({
   nowMs: NOW,
-  settings: {
-    namespace: 'sallyport',
-    managedNamespaces: ['sallyport'],
-    clusterDomain: 'cluster.local',
-    connectorImage: 'connector',
-    relayImage: 'relay',
-    connectorResolver: undefined,
-    controllerUrl: 'https://inside',
-    controllerPublicUrl: 'https://outside',
-    controllerNames: [],
-    platform: 'cluster',
-    readsCluster: true,
-  },
+  publicUrl: 'https://outside',
+  settings: settingsOf(),
   controller: {
     known,
     reachable: known,

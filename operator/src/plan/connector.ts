@@ -55,7 +55,7 @@ function missingNetwork({ connector, network }: ConnectorWorld, managed: readonl
 
 function planSecret(world: ConnectorWorld, network: Declared<'RemoteNetwork'>, context: Context): Plan {
   const { connector, secret, installationCa } = world
-  const { controller, settings, nowMs } = context
+  const { controller, settings, publicUrl, nowMs } = context
   const slot = controller.slot(connector.metadata.uid)
   const { trust } = controller
   if (slot === undefined || trust === undefined || installationCa === undefined) return { steps: [] }
@@ -64,7 +64,7 @@ function planSecret(world: ConnectorWorld, network: Declared<'RemoteNetwork'>, c
     tenant: trust.tenant as ConnectorTrust['tenant'],
     issuer: trust.issuer,
     network: network.metadata.uid,
-    controllerUrl: isManaged(connector) ? settings.controllerUrl : settings.controllerPublicUrl,
+    controllerUrl: isManaged(connector) ? settings.controllerUrl : publicUrl,
     installationCa,
     tenantCa: trust.tenantCa,
     jwks: { clientAcl: trust.jwks.clientAcl, connectorAcl: trust.jwks.connectorAcl },

@@ -51,7 +51,7 @@ function addressOf({ relay, services, nodes }: RelayWorld, index: number): strin
   return service === undefined ? undefined : serviceAddress(service, nodes)
 }
 
-type NodeFields = { status?: { addresses?: { type: string; address: string }[] } }
+export type NodeFields = { status?: { addresses?: { type: string; address: string }[] } }
 
 function serviceAddress(service: KubeObject, nodes: readonly KubeObject[]): string | undefined {
   // The API server has validated both.
@@ -69,4 +69,4 @@ function serviceAddress(service: KubeObject, nodes: readonly KubeObject[]): stri
   return chosen === undefined ? undefined : hostPort(chosen.address, nodePort)
 }
 
-const hostPort = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+export const hostPort = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)

@@ -8,6 +8,7 @@ import type {
   RelaySecret,
   SlotState,
 } from '@sallyport/schema'
+import type { InstallationNames } from '../installation.ts'
 import type { Declared, KubeObject, Secret, Statuses } from '../object.ts'
 
 /** One thing to do. Steps are done in order; the first that fails ends the work on the key until it is tried again. */
@@ -63,13 +64,19 @@ export type ControllerView = {
 /** What does not come from objects. */
 export type Settings = {
   namespace: string
+  /** Names of the installation's own objects. */
+  names: InstallationNames
   managedNamespaces: readonly string[]
   clusterDomain: string
   connectorImage: string
   relayImage: string
   connectorResolver: string | undefined
   controllerUrl: string
-  controllerPublicUrl: string
+  /** Undefined: derived from `controllerService`. */
+  controllerPublicUrl: string | undefined
+  controllerService: string | undefined
+  /** PEM of the CAs that vouch for a Controller that is not of this installation. */
+  controllerCa: string | undefined
   controllerNames: readonly string[]
   /** Whether it may read what belongs to no namespace: Namespaces with their labels, and Nodes. */
   readsCluster: boolean
@@ -77,7 +84,8 @@ export type Settings = {
   platform: 'cluster' | 'host'
 }
 
-export type Context = { nowMs: number; settings: Settings; controller: ControllerView }
+/** What a plan is made with; `publicUrl` is the Controller's, derived or configured. */
+export type Context = { nowMs: number; settings: Settings; publicUrl: string; controller: ControllerView }
 
 /** Puts plans together; the earliest time counts. */
 export function joinPlans(...plans: Plan[]): Plan {

@@ -14,9 +14,28 @@ export const OperatorConfigSchema = Type.Object(
       default: 'kubernetes',
       description: 'Where objects are declared: in a cluster, or in a directory of YAML files on this machine.',
     }),
+    SALLYPORT_RELEASE: Type.String({
+      pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$',
+      minLength: 1,
+      maxLength: 53,
+      default: 'sallyport',
+      description:
+        'Name of the installation: Secrets <release>-ca, <release>-controller-tls and <release>-store-key, ConfigMap <release>-login, Lease <release>-operator.',
+    }),
     SALLYPORT_CONTROLLER_URL: Url('URL of the Controller for the operator and the Connectors that it runs.'),
     SALLYPORT_CONTROLLER_PUBLIC_URL: Type.Optional(
-      Url('URL of the Controller for External Connectors. SALLYPORT_CONTROLLER_URL when absent.'),
+      Url(
+        'URL of the Controller for people and External Connectors. That of SALLYPORT_CONTROLLER_SERVICE, or else SALLYPORT_CONTROLLER_URL, when absent.',
+      ),
+    ),
+    SALLYPORT_CONTROLLER_SERVICE: Type.Optional(
+      Type.String({
+        pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$',
+        minLength: 1,
+        maxLength: 63,
+        description:
+          "Service of the operator's own namespace from which the public URL is derived: the LoadBalancer's address, else a Node's address and the NodePort, else SALLYPORT_CONTROLLER_URL.",
+      }),
     ),
     SALLYPORT_CONTROLLER_NAMES: Type.Optional(
       Text(
@@ -27,7 +46,10 @@ export const OperatorConfigSchema = Type.Object(
       'PEM file of the CAs that vouch for the Controller. The installation CA, which the operator makes, when absent.',
     ),
     SALLYPORT_CONTROLLER_AUDIENCE: Type.Optional(
-      Text("`aud` of the operator's token, as the tenant's configuration has it. The public URL when absent.", 2048),
+      Text(
+        "`aud` of the operator's token, as the tenant's configuration has it. SALLYPORT_CONTROLLER_PUBLIC_URL, or else SALLYPORT_CONTROLLER_URL, when absent.",
+        2048,
+      ),
     ),
     SALLYPORT_NAMESPACE: {
       ...Namespace,

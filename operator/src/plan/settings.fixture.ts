@@ -1,0 +1,23 @@
+import { installationNames } from '../installation.ts'
+import type { Settings } from './step.ts'
+
+/** Settings of an operator for tests of plans. */
+export function settingsOf(changes: Partial<Settings> = {}): Settings {
+  return {
+    namespace: 'sallyport',
+    names: installationNames('sallyport'),
+    managedNamespaces: ['sallyport'],
+    clusterDomain: 'cluster.local',
+    connectorImage: 'connector',
+    relayImage: 'relay',
+    connectorResolver: undefined,
+    controllerUrl: 'https://inside',
+    controllerPublicUrl: 'https://outside',
+    controllerService: undefined,
+    controllerCa: undefined,
+    controllerNames: [],
+    platform: 'cluster',
+    readsCluster: true,
+    ...changes,
+  }
+}
