@@ -1,4 +1,5 @@
 /** Every generated file of the project, by its path. */
+import { stringify } from 'yaml'
 import { clientErrors } from '../client/src/error.ts'
 import { cliReference } from '../client/src/index.ts'
 import { apiErrors } from '../images/controller/src/error.ts'
@@ -12,6 +13,7 @@ import {
   CONDITIONS,
   ConnectorConfigSchema,
   ControllerConfigSchema,
+  crdOf,
   EVENT_REASONS,
   KIND_TABLE,
   KINDS,
@@ -21,12 +23,13 @@ import {
 } from '../packages/schema/src/index.ts'
 import { trustErrorCodes } from '../packages/trust/src/error.ts'
 import { goawayCodes, relayAlerts, resetCodes, wireErrorCodes } from '../packages/wire/src/index.ts'
-import { generateCrds } from './generate-crds.ts'
-import { fieldTable, HEADER, type SchemaNode, table } from './reference.ts'
+import { chartFiles } from './chart/files.ts'
+import { fieldTable, HEADER, page, type SchemaNode, table, YAML_HEADER } from './reference.ts'
 
 export async function generateAll(): Promise<Map<string, string>> {
   return new Map([
-    ...generateCrds(),
+    ...crdFiles(),
+    ...chartFiles(),
     ['docs/reference/openapi.json', await buildOpenApi()],
     ['docs/reference/crds.md', crdPage()],
     ['docs/reference/reasons.md', reasonPage()],
@@ -34,6 +37,15 @@ export async function generateAll(): Promise<Map<string, string>> {
     ['docs/reference/errors.md', errorPage()],
     ['docs/reference/cli.md', `${HEADER}\n${cliReference()}`],
   ])
+}
+
+/** The chart carries the definitions too: what stands there, Helm installs before anything else. */
+function crdFiles(): [string, string][] {
+  return KINDS.flatMap(kind => {
+    const name = `${KIND_TABLE[kind].plural}.yaml`
+    const text = `${YAML_HEADER}${stringify(crdOf(kind), { lineWidth: 0, aliasDuplicateObjects: false })}`
+    return ['crds', 'charts/sallyport/crds'].map((folder): [string, string] => [`${folder}/${name}`, text])
+  })
 }
 
 function crdPage(): string {
@@ -145,6 +157,5 @@ function errorPage(): string {
   ])
 }
 
-const page = (title: string, parts: string[]) => `${HEADER}\n# ${title}\n\n${parts.join('\n\n')}\n`
 /** A TypeBox schema is JSON Schema; its type does not say so. */
 const node = (schema: object) => schema as SchemaNode

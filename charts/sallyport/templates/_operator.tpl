@@ -1,0 +1,42 @@
+{{/* Secret that vouches for a Controller elsewhere; empty for none. */}}
+{{- define "sallyport.controllerCA" -}}
+{{- if not .Values.controller.enabled -}}
+{{ .Values.controller.external.caSecret }}
+{{- end }}
+{{- end }}
+
+{{/* Settings of the operator, by variable. */}}
+{{- define "sallyport.operatorSettings" -}}
+{{- $service := printf "%s-controller" .Release.Name }}
+SALLYPORT_RELEASE: {{ .Release.Name }}
+SALLYPORT_NAMESPACE: {{ .Release.Namespace }}
+SALLYPORT_CONTROLLER_URL: {{ include "sallyport.controllerURL" . }}
+SALLYPORT_CONTROLLER_AUDIENCE: {{ include "sallyport.audience" . }}
+{{- with include "sallyport.publicURL" . }}
+SALLYPORT_CONTROLLER_PUBLIC_URL: {{ . }}
+{{- end }}
+{{- if .Values.controller.enabled }}
+SALLYPORT_CONTROLLER_NAMES: {{ printf "%s,%s.%s,%s.%s.svc.%s" $service $service .Release.Namespace $service .Release.Namespace .Values.clusterDomain }}
+{{- end }}
+{{- with include "sallyport.controllerCA" . }}
+SALLYPORT_CONTROLLER_CA_FILE: /etc/sallyport/controller-ca/ca.crt
+{{- end }}
+SALLYPORT_MANAGED_NAMESPACES: {{ include "sallyport.managed" . | fromJsonArray | join "," }}
+{{- with .Values.operator.watchNamespaces }}
+SALLYPORT_WATCH_NAMESPACES: {{ join "," . }}
+{{- end }}
+SALLYPORT_CLUSTER_DOMAIN: {{ .Values.clusterDomain }}
+SALLYPORT_CONNECTOR_IMAGE: {{ include "sallyport.image" (list . "connector") }}
+SALLYPORT_RELAY_IMAGE: {{ include "sallyport.image" (list . "relay") }}
+SALLYPORT_RESYNC_SECONDS: {{ int .Values.operator.resyncSeconds }}
+SALLYPORT_REMOVAL_WAIT_SECONDS: {{ int .Values.operator.removalWaitSeconds }}
+SALLYPORT_LOG_LEVEL: {{ .Values.operator.logLevel }}
+{{- end }}
+
+{{/* The same as variables of a container. */}}
+{{- define "sallyport.operatorEnv" -}}
+{{- range $name, $value := include "sallyport.operatorSettings" . | fromYaml }}
+- name: {{ $name }}
+  value: {{ $value | toString | quote }}
+{{- end }}
+{{- end }}
