@@ -32,6 +32,7 @@ type Node = {
 
 /** A CustomResourceDefinition, as the API server takes it. */
 export type Definition = {
+  [field: string]: unknown
   apiVersion: string
   kind: string
   metadata: { name: string }
