@@ -105,3 +105,13 @@ export function pick(all: Manifest[], kind: string, name: string): Manifest {
 
 export const nameOf = ({ kind, metadata }: Manifest): string => `${kind} ${metadata.name}`
 export const ofKind = (all: Manifest[], kind: string): Manifest[] => all.filter(manifest => manifest.kind === kind)
+
+const RIGHTS = ['ServiceAccount', 'Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding']
+
+/** The accounts of a release and what they may do. */
+export async function renderRights(values: Values = {}, release: Release = {}): Promise<Manifest[]> {
+  return (await render(values, release)).filter(({ kind }) => RIGHTS.includes(kind))
+}
+
+/** Manifests as one object that `kubectl apply -f -` takes. */
+export const asList = (items: Manifest[]): string => JSON.stringify({ apiVersion: 'v1', kind: 'List', items })

@@ -14,6 +14,7 @@ import {
 } from '@sallyport/runtime'
 import { API_VERSION, type ControllerConfigInput, KIND_TABLE, type Kind, type Specs } from '@sallyport/schema'
 import { freePorts, type Run, run } from '@sallyport/testkit'
+import { asList, renderRights } from '../chart/helm.ts'
 import { type Cluster, eventually } from './cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -67,7 +68,7 @@ export class KubeInstallation {
     const self = new KubeInstallation(cluster, await freePorts(2), log)
     const exists = await cluster.kubectl(['get', 'namespace', NAMESPACE])
     if (exists.code !== 0) await cluster.kube(['create', 'namespace', NAMESPACE])
-    await cluster.kube(['apply', '-f', join(root, 'operator/deploy/rbac.yaml')])
+    await cluster.kube(['apply', '-f', '-'], asList(await renderRights()))
     await self.#writeAccount()
     return self
   }

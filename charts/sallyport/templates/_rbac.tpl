@@ -2,14 +2,14 @@
 {{- define "sallyport.watchRules" -}}
 - apiGroups: [sallyport.dev]
   resources: [remotenetworks, connectors, resources, groups, relays]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [sallyport.dev]
   resources: [remotenetworks/status, connectors/status, resources/status, groups/status, relays/status]
   verbs: [patch]
 # Resources of annotated Services are its children.
 - apiGroups: [sallyport.dev]
   resources: [resources]
-  verbs: [create, patch, delete]
+  verbs: [get, create, patch, delete]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch]
@@ -26,7 +26,7 @@
 {{- define "sallyport.managedRules" -}}
 - apiGroups: [sallyport.dev]
   resources: [connectors]
-  verbs: [create, patch, delete]
+  verbs: [get, create, patch, delete]
 - apiGroups: [""]
   resources: [secrets, services]
   verbs: [get, list, watch, create, patch, delete]

@@ -103,9 +103,9 @@ export class Kube {
     }
   }
 
-  async apply(object: KubeObject): Promise<KubeObject> {
+  async apply(object: KubeObject, manager: string = FIELD_MANAGER): Promise<KubeObject> {
     return this.#write('apply', object.kind, () =>
-      this.#objects.patch(typed(object), ...[undefined, undefined], FIELD_MANAGER, true, PatchStrategy.ServerSideApply),
+      this.#objects.patch(typed(object), ...[undefined, undefined], manager, true, PatchStrategy.ServerSideApply),
     )
   }
 
