@@ -43,7 +43,7 @@ const operator = group(
     ),
     watchNamespaces: list(
       Namespace,
-      'Namespaces whose Resources, Groups and Services count. All when empty. With any, the chart makes Roles only, no ClusterRole: CRDs are then upgraded by hand, allowedNamespaces cannot select by labels that are not readable, and Relays need addresses of their own.',
+      'Namespaces whose Resources, Groups and Services count. All when empty. With any, the chart makes Roles only, no ClusterRole: CRDs are then upgraded by hand, labels of namespaces and addresses of Nodes are not known to the operator.',
     ),
     resyncSeconds: number(1, 86_400, 300, 'How often everything is listed and compared again.'),
     removalWaitSeconds: number(

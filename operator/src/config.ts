@@ -44,6 +44,7 @@ export type OperatorConfig = {
   clusterDomain: string
   connectorImage: string
   relayImage: string
+  imagePullSecrets: string[]
   connectorResolver?: string
   resyncSeconds: number
   removalWaitSeconds: number
@@ -97,6 +98,7 @@ function settings(values: OperatorConfigSchema): Omit<OperatorConfig, 'proxy' | 
     clusterDomain: values.SALLYPORT_CLUSTER_DOMAIN,
     connectorImage: values.SALLYPORT_CONNECTOR_IMAGE,
     relayImage: values.SALLYPORT_RELAY_IMAGE,
+    imagePullSecrets: list(values.SALLYPORT_IMAGE_PULL_SECRETS),
     ...(resolver === undefined ? {} : { connectorResolver: resolver }),
     resyncSeconds: values.SALLYPORT_RESYNC_SECONDS,
     removalWaitSeconds: values.SALLYPORT_REMOVAL_WAIT_SECONDS,

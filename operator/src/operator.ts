@@ -183,6 +183,7 @@ function settingsOf(config: OperatorConfig, { platform }: Provider, controllerCa
     config
   return {
     ...{ namespace, managedNamespaces, clusterDomain, connectorImage, relayImage, connectorResolver, platform },
+    imagePullSecrets: config.imagePullSecrets,
     controllerUrl: controller.url,
     controllerPublicUrl: controller.publicUrl,
     controllerService: controller.service,

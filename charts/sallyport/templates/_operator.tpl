@@ -28,6 +28,9 @@ SALLYPORT_WATCH_NAMESPACES: {{ join "," . }}
 SALLYPORT_CLUSTER_DOMAIN: {{ .Values.clusterDomain }}
 SALLYPORT_CONNECTOR_IMAGE: {{ include "sallyport.image" (list . "connector") }}
 SALLYPORT_RELAY_IMAGE: {{ include "sallyport.image" (list . "relay") }}
+{{- with .Values.images.pullSecrets }}
+SALLYPORT_IMAGE_PULL_SECRETS: {{ join "," . }}
+{{- end }}
 SALLYPORT_RESYNC_SECONDS: {{ int .Values.operator.resyncSeconds }}
 SALLYPORT_REMOVAL_WAIT_SECONDS: {{ int .Values.operator.removalWaitSeconds }}
 SALLYPORT_LOG_LEVEL: {{ .Values.operator.logLevel }}

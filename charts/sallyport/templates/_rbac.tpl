@@ -12,11 +12,7 @@
   verbs: [get, create, patch, delete]
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch]
-# Labels of namespaces decide about admission.
-- apiGroups: [""]
-  resources: [namespaces]
-  verbs: {{ ternary "[get]" "[list, watch]" (eq (include "sallyport.rolesOnly" .) "true") }}
+  verbs: [list, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

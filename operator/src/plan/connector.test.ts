@@ -72,7 +72,7 @@ const trust: OperatorTrust = {
 const context = (rows: DeclaredRow[], known = true): Context => ({
   nowMs: NOW,
   publicUrl: 'https://outside',
-  settings: settingsOf(),
+  settings: settingsOf({ imagePullSecrets: ['regcred'] }),
   controller: {
     known,
     reachable: known,

@@ -10,6 +10,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
     clusterDomain: 'cluster.local',
     connectorImage: 'connector',
     relayImage: 'relay',
+    imagePullSecrets: [],
     connectorResolver: undefined,
     controllerUrl: 'https://inside',
     controllerPublicUrl: 'https://outside',

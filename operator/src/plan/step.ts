@@ -70,6 +70,7 @@ export type Settings = {
   clusterDomain: string
   connectorImage: string
   relayImage: string
+  imagePullSecrets: readonly string[]
   connectorResolver: string | undefined
   controllerUrl: string
   /** Undefined: derived from `controllerService`. */

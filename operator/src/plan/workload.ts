@@ -32,6 +32,7 @@ type Pod = {
   /** Labels of all pods among which it is spread. */
   group: Record<string, string>
   image: string
+  pullSecrets: readonly string[]
   environment: Variable[]
   volumes: Volume[]
   ports: { name: string; containerPort: number }[]
@@ -58,6 +59,7 @@ export function connectorDeployment(
     selector: { [CONNECTOR_LABEL]: name },
     group: networkSelector(network.metadata.name),
     image: wanted.image ?? settings.connectorImage,
+    pullSecrets: settings.imagePullSecrets,
     environment: [
       { name: 'SALLYPORT_CONNECTOR_DIR', value: CONNECTOR_DIR },
       { name: 'SALLYPORT_STATE_DIR', value: STATE_DIR },
@@ -92,6 +94,7 @@ export function relayDeployment(
     selector: relaySelector(relay.metadata.name, index),
     group: relaySelector(relay.metadata.name),
     image: image ?? settings.relayImage,
+    pullSecrets: settings.imagePullSecrets,
     environment: [
       { name: 'SALLYPORT_RELAY_DIR', value: RELAY_DIR },
       { name: 'SALLYPORT_LISTEN', value: listen },
@@ -156,6 +159,7 @@ function podSpec({
   component,
   group,
   image,
+  pullSecrets,
   environment,
   volumes,
   ports,
@@ -169,6 +173,7 @@ function podSpec({
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     terminationGracePeriodSeconds: graceSeconds,
+    ...(pullSecrets.length === 0 ? {} : { imagePullSecrets: pullSecrets.map(name => ({ name })) }),
     securityContext: {
       runAsNonRoot: true,
       runAsUser: USER,

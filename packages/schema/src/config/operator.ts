@@ -87,6 +87,9 @@ export const OperatorConfigSchema = Type.Object(
       maxLength: 512,
       description: 'Image of Relays that name none.',
     }),
+    SALLYPORT_IMAGE_PULL_SECRETS: Type.Optional(
+      Text('Secrets with which Connectors and Relays pull their images, by name, separated by commas.'),
+    ),
     SALLYPORT_DIR: Path('Directory of YAML files; only with provider file.'),
     SALLYPORT_STATE_DIR: Path(
       "Directory of statuses, Secrets, logs and the operator's keys; made when missing; only with provider file.",
