@@ -91,8 +91,12 @@ const certManager = group(
       },
       'Who issues.',
     ),
-    duration: text('Life of the CA, as Go writes durations.', '87600h', 20),
-    renewBefore: text('How long before its end it is renewed.', '8760h', 20),
+    durationHours: number(
+      24,
+      876_000,
+      87_600,
+      'Life of the CA. It is renewed after two fifths of it, with the same key.',
+    ),
   },
   'cert-manager.',
 )
@@ -149,10 +153,8 @@ export const ChartValues = Type.Object(
     ),
     authority: group(
       {
-        existingSecret: text(
-          "Secret with a CA of your own (tls.crt, tls.key) that issues the Controller's and the Relays' certificates. Where empty, the operator makes one and keeps it as <release>-ca.",
-          '',
-          253,
+        provided: flag(
+          'Whether the CA is yours: a Secret <release>-ca with tls.crt, tls.key and ca.crt, for which the operator waits. Otherwise the operator makes one. Renew it before half of its life is over, with the same key: the operator would.',
         ),
       },
       'The CA of the installation, which Clients pin at their first login.',

@@ -149,7 +149,7 @@ export const MATRIX: Record<string, Values> = {
     relays: [{ name: 'edge', address: { template: 'relay-{index}.example.com:443' } }],
   },
   'several managed namespaces': { operator: { managedNamespaces: ['networks', 'sallyport'] } },
-  'a CA of their own': { authority: { existingSecret: 'corp-ca' } },
+  'a CA of their own': { authority: { provided: true } },
   'cert-manager': { certManager: { enabled: true, issuerRef: { name: 'corp', kind: 'ClusterIssuer' } } },
   'watched and fenced': {
     networkPolicy: {

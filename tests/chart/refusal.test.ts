@@ -156,8 +156,8 @@ const CASES: [name: string, refused: Values, message: string, accepted: Values][
   ],
   [
     'two CAs',
-    { certManager: { enabled: true, issuerRef: { name: 'corp' } }, authority: { existingSecret: 'ours' } },
-    'authority.existingSecret: has no meaning with certManager.enabled',
+    { certManager: { enabled: true, issuerRef: { name: 'corp' } }, authority: { provided: true } },
+    'authority.provided: has no meaning with certManager.enabled',
     MATRIX['cert-manager']!,
   ],
   [

@@ -2,17 +2,18 @@
 import { configFrom } from '@sallyport/controller'
 import { readConfig } from '@sallyport/operator'
 import { expect, it } from 'vitest'
-import { CHART, describeChart, helm, type Manifest, nameOf, ofKind, pick, render, template } from './helm.ts'
+import { CHART, describeChart, helm, type Manifest, manifests, nameOf, ofKind, pick, render, template } from './helm.ts'
 import { MATRIX } from './matrix.ts'
 
 const CASES = Object.entries(MATRIX)
-/** Each case, rendered once. */
-const rendered = new Map<string, Promise<Manifest[]>>()
-function objects(name: string): Promise<Manifest[]> {
-  const all = rendered.get(name) ?? render(MATRIX[name])
-  rendered.set(name, all)
-  return all
+/** Each case as Helm writes it, rendered once. */
+const rendered = new Map<string, Promise<string>>()
+function text(name: string): Promise<string> {
+  const written = rendered.get(name) ?? template(MATRIX[name])
+  rendered.set(name, written)
+  return written
 }
+const objects = async (name: string): Promise<Manifest[]> => manifests(await text(name))
 const ROLES = ['Role', 'ClusterRole', 'RoleBinding', 'ClusterRoleBinding']
 
 /** Pod specs of everything that runs pods. */
@@ -35,8 +36,8 @@ describeChart('the chart', () => {
     expect(code).toBe(0)
   })
 
-  it.each(CASES)('renders the same bytes twice: %s', async (_, values) => {
-    expect(await template(values)).toBe(await template(values))
+  it.each(CASES)('renders the same bytes twice: %s', async (name, values) => {
+    expect(await template(values)).toBe(await text(name))
   })
 
   it.each(CASES)('runs every pod restricted, with a read-only root, requests and limits: %s', async name => {
@@ -89,16 +90,14 @@ describeChart('the chart', () => {
     }
   })
 
-  it.each(CASES)('names everything after the release, so that two stand side by side: %s', async (_, values) => {
-    const [one, other] = [
-      await render(values, { name: 'one', namespace: 'a' }),
-      await render(values, { name: 'other', namespace: 'a' }),
-    ]
-    const elsewhere = await render(values, { name: 'one', namespace: 'b' })
+  it.each(CASES)('names everything after the release, so that two stand side by side: %s', async (name, values) => {
+    const all = await objects(name)
+    const beside = await render(values, { name: 'other' })
+    const elsewhere = await render(values, { namespace: 'b' })
     const id = (manifest: Manifest) => `${nameOf(manifest)} ${manifest.metadata.namespace}`
-    const names = new Set([...one, ...other, ...elsewhere].map(id))
-    expect(names.size).toBe(one.length + other.length + elsewhere.length)
-    for (const manifest of one) expect(nameOf(manifest)).toContain('one')
+    const names = new Set([...all, ...beside, ...elsewhere].map(id))
+    expect(names.size).toBe(all.length + beside.length + elsewhere.length)
+    for (const manifest of beside) expect(nameOf(manifest)).toContain('other')
   })
 
   it.each(CASES)('gives the Controller a configuration that it accepts: %s', async name => {
@@ -115,7 +114,10 @@ describeChart('the chart', () => {
       expect(read).toMatchObject({ namespace: 'sallyport', provider: { kind: 'kubernetes', leaderElection: true } })
       expect(read.managedNamespaces).toContain('sallyport')
       const { volumes } = pick(all, 'Deployment', 'sallyport-operator').spec.template.spec
-      expect(volumes[0].projected.sources[0].serviceAccountToken.audience).toBe(read.controller.audience)
+      expect(
+        volumes.find(({ name }: { name: string }) => name === 'token').projected.sources[0].serviceAccountToken
+          .audience,
+      ).toBe(read.controller.audience)
       if (all.some(manifest => nameOf(manifest) === 'ConfigMap sallyport-controller')) {
         expect(config(all).tenants[0].operators[0]).toEqual({
           jwks: 'inCluster',
@@ -168,6 +170,19 @@ describeChart('the chart', () => {
     expect(volumes).toContainEqual({ name: 'login', configMap: { name: 'sallyport-login' } })
   })
 
+  it('waits for the CA where others make it, and mounts no key of it', async () => {
+    const mounted = async (name: string) =>
+      pick(await objects(name), 'Deployment', 'sallyport-operator').spec.template.spec.volumes.find(
+        (volume: { name: string }) => volume.name === 'ca',
+      )
+    const secret = { secretName: 'sallyport-ca', defaultMode: 0o440, items: [{ key: 'tls.crt', path: 'tls.crt' }] }
+    expect(await mounted('a CA of their own')).toEqual({ name: 'ca', secret })
+    expect(await mounted('cert-manager')).toEqual({ name: 'ca', secret })
+    expect(await mounted('defaults')).toBeUndefined()
+    const { spec } = pick(await objects('cert-manager'), 'Certificate', 'sallyport-ca')
+    expect(spec).toMatchObject({ isCA: true, secretName: 'sallyport-ca', duration: '87600h', renewBefore: '52560h' })
+  })
+
   it('keeps the database when the release goes', async () => {
     const all = await objects('the try-out on a node without a provisioner')
     for (const kind of ['PersistentVolumeClaim', 'PersistentVolume']) {
@@ -178,10 +193,10 @@ describeChart('the chart', () => {
   })
 
   it('restarts the Controller for a change of its configuration, and nothing for a change of the labels of others', async () => {
-    const template = (all: Manifest[], name: string) => pick(all, 'Deployment', `sallyport-${name}`).spec.template
+    const pod = (all: Manifest[], name: string) => pick(all, 'Deployment', `sallyport-${name}`).spec.template
     const [before, after] = [await objects('defaults'), await render({ admins: ['ada@example.com'] })]
-    expect(template(after, 'controller')).not.toEqual(template(before, 'controller'))
-    expect(template(after, 'operator')).toEqual(template(before, 'operator'))
+    expect(pod(after, 'controller')).not.toEqual(pod(before, 'controller'))
+    expect(pod(after, 'operator')).toEqual(pod(before, 'operator'))
   })
 
   it('writes the public URL where one is given, and leaves it to the operator where none is', async () => {
@@ -190,6 +205,10 @@ describeChart('the chart', () => {
       return url ?? urlFile
     }
     expect(await url('defaults')).toBe('/var/run/sallyport/login/url')
+    expect(environment(await objects('defaults'))).toMatchObject({
+      SALLYPORT_CONTROLLER_SERVICE: 'sallyport-controller',
+    })
+    expect(environment(await objects('behind an Ingress'))).not.toHaveProperty('SALLYPORT_CONTROLLER_SERVICE')
     expect(await url('everything about Services')).toBe('https://access.example.com')
     expect(await url('behind an Ingress')).toBe('https://access.example.com')
     expect(await url('behind a Gateway that ends TLS')).toBe('https://access.example.com')

@@ -8,6 +8,8 @@ import { MATRIX } from './matrix.ts'
 /** The release's namespace, a managed one, one of an application, and one that is nobody's. */
 const NAMESPACES = ['sallyport', 'networks', 'apps', 'data', 'elsewhere', '']
 const VERBS = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']
+/** Names that the chart's rules tell apart. */
+const NAMED: Record<string, string[]> = { configmaps: ['sallyport-login'], leases: ['sallyport-operator'] }
 const LONG_MS = 300_000
 
 type Resource = { group: string; resource: string; namespaced: boolean }
@@ -89,7 +91,7 @@ async function everyResource(api: Api): Promise<Resource[]> {
 
 /** All verbs in each namespace; of what has names, one that the chart names too. */
 function questionsAbout({ group, resource, namespaced }: Resource): Question[] {
-  const names = resource === 'configmaps' ? ['', 'sallyport-login'] : ['']
+  const names = ['', ...(NAMED[resource] ?? [])]
   // Namespaces are asked for as the API server does: in the namespace itself.
   const namespaces = namespaced || resource === 'namespaces' ? NAMESPACES : ['']
   return names.flatMap(name =>

@@ -5,6 +5,11 @@
 {{- end }}
 {{- end }}
 
+{{/* Whether others make the installation's CA. */}}
+{{- define "sallyport.waitsForCA" -}}
+{{- if or .Values.authority.provided .Values.certManager.enabled }}true{{ end }}
+{{- end }}
+
 {{/* Settings of the operator, by variable. */}}
 {{- define "sallyport.operatorSettings" -}}
 {{- $service := printf "%s-controller" .Release.Name }}
@@ -16,6 +21,9 @@ SALLYPORT_CONTROLLER_AUDIENCE: {{ include "sallyport.audience" . }}
 SALLYPORT_CONTROLLER_PUBLIC_URL: {{ . }}
 {{- end }}
 {{- if .Values.controller.enabled }}
+{{- if not (include "sallyport.publicURL" .) }}
+SALLYPORT_CONTROLLER_SERVICE: {{ $service }}
+{{- end }}
 SALLYPORT_CONTROLLER_NAMES: {{ printf "%s,%s.%s,%s.%s.svc.%s" $service $service .Release.Namespace $service .Release.Namespace .Values.clusterDomain }}
 {{- end }}
 {{- with include "sallyport.controllerCA" . }}

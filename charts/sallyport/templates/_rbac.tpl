@@ -38,12 +38,16 @@
 {{- define "sallyport.ownRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, create, update]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ .Release.Name }}-operator]
+  verbs: [get, update]
 # How to log in: URL and pin of the Controller.
 - apiGroups: [""]
   resources: [configmaps]
   resourceNames: [{{ .Release.Name }}-login]
-  verbs: [get, create, patch]
+  verbs: [get, list, watch, create, patch]
 {{- end }}
 
 {{/* A Role of the operator and its binding: (dict "root" $ "namespace" ns "name" name "rules" template). */}}
