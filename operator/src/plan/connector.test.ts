@@ -35,6 +35,18 @@ describe('a token is wanted', () => {
     ['when it has been used', slot({ tokenState: 'used' }), holding('one'), true],
     ['when it has expired', slot({ tokenState: 'expired' }), holding('one'), true],
     ['when it is due for renewal', slot(), holding('one', NOW), true],
+    [
+      'not early while no Connector is there: a new pod may have mounted it',
+      slot({ connected: false }),
+      holding('one', NOW),
+      false,
+    ],
+    [
+      'when its life is over, whoever is there',
+      slot({ connected: false, tokenExpiresAtMs: NOW }),
+      holding('one'),
+      true,
+    ],
     ['not a millisecond before', slot(), holding('one', NOW + 1), false],
     [
       'when nobody knows when it is due',

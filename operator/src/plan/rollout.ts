@@ -66,9 +66,10 @@ const apply = ({ wanted }: Member): Step => ({ do: 'apply', object: wanted })
 
 function nextOf(outdated: readonly Known[], unsettled: readonly Known[]): Known | undefined {
   if (unsettled.some(member => !isStuck(member))) return undefined
-  const down = outdated.find(({ live, idle }) => !hasReadyPod(live, 'cluster') || idle !== undefined)
-  if (down !== undefined) return down
-  return unsettled.length > 0 ? undefined : outdated[0]
+  const down = outdated.find(({ live }) => !hasReadyPod(live, 'cluster'))
+  // Whoever has only lost its Relay or the Controller may be back in a moment: a change that is stuck elsewhere must not reach it.
+  if (down !== undefined || unsettled.length > 0) return down
+  return outdated.find(({ idle }) => idle !== undefined) ?? outdated[0]
 }
 
 function verdictOf({
