@@ -14,7 +14,7 @@ import {
 } from '@sallyport/runtime'
 import { API_VERSION, type ControllerConfigInput, KIND_TABLE, type Kind, type Specs } from '@sallyport/schema'
 import { freePorts, type Run, run } from '@sallyport/testkit'
-import { asList, renderRights } from '../chart/helm.ts'
+import { asList, renderRights, type Values } from '../chart/helm.ts'
 import { type Cluster, eventually } from './cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -63,12 +63,12 @@ export class KubeInstallation {
     this.url = `https://127.0.0.1:${ports[0]}`
   }
 
-  /** Prepares namespace, account and rights; starts nothing. */
-  static async prepare(cluster: Cluster, log: Log = silentLog): Promise<KubeInstallation> {
+  /** Prepares namespace, account and the rights that the chart gives with these values; starts nothing. */
+  static async prepare(cluster: Cluster, log: Log = silentLog, values: Values = {}): Promise<KubeInstallation> {
     const self = new KubeInstallation(cluster, await freePorts(2), log)
     const exists = await cluster.kubectl(['get', 'namespace', NAMESPACE])
     if (exists.code !== 0) await cluster.kube(['create', 'namespace', NAMESPACE])
-    await cluster.kube(['apply', '-f', '-'], asList(await renderRights()))
+    await cluster.kube(['apply', '-f', '-'], asList(await renderRights(values)))
     await self.#writeAccount()
     return self
   }

@@ -12,6 +12,17 @@ describe('what is wanted and what is there', () => {
     ['a list of the same', { a: [1, 2] }, { a: [1, 2] }, false],
     ['a list with one more', { a: [1] }, { a: [1, 2] }, true],
     ['a list in another order', { a: [1, 2] }, { a: [2, 1] }, true],
+    [
+      'an entry of someone else in a map',
+      { env: [{ name: 'A', value: '1' }] },
+      { env: [{ name: 'B' }, { name: 'A', value: '1' }] },
+      false,
+    ],
+    ['another value in a map', { env: [{ name: 'A', value: '1' }] }, { env: [{ name: 'A', value: '2' }] }, true],
+    ['an entry of a map that is missing', { access: [{ group: 'a' }] }, { access: [{ group: 'b' }] }, true],
+    ['an entry of someone else in a set', { spec: { aliases: ['a'] } }, { spec: { aliases: ['b', 'a'] } }, false],
+    ['one of a set that is missing', { spec: { aliases: ['a'] } }, { spec: { aliases: ['b'] } }, true],
+    ['nothing where the server leaves out what is empty', { a: [], b: {} }, {}, false],
     ['items with what the server fills in', { a: [{ n: 1 }] }, { a: [{ n: 1, protocol: 'TCP' }] }, false],
     ['what is not wanted', { a: undefined }, {}, false],
     [

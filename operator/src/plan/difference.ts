@@ -1,5 +1,8 @@
 /** Amounts that Kubernetes writes in its own way: `0.1` and `100m` are one. */
 const QUANTITY_PATH = /(^|\.)(requests|limits)\.[^.]+$/
+/** Lists that are sets or maps to the API server: what others have put into them stays, whatever is applied. */
+const SET_PATH = /^spec\.aliases$/
+const KEYS = ['name', 'group', 'mountPath', 'topologyKey']
 const FACTORS: Record<string, number> = {
   n: 1e-9,
   u: 1e-6,
@@ -26,8 +29,14 @@ const FACTORS: Record<string, number> = {
 export function differs(wanted: unknown, live: unknown, path = ''): boolean {
   if (live === undefined && isEmpty(wanted)) return false
   if (Array.isArray(wanted)) {
-    if (!Array.isArray(live) || live.length !== wanted.length) return true
-    return wanted.some((item, index) => differs(item, live[index], `${path}.${index}`))
+    if (!Array.isArray(live)) return true
+    if (SET_PATH.test(path)) return wanted.some(item => !live.includes(item))
+    const key = KEYS.find(name => wanted.every(item => typeof memberOf(item, name) === 'string'))
+    if (key === undefined && live.length !== wanted.length) return true
+    return wanted.some((item, index) => {
+      const match = key === undefined ? live[index] : live.find(one => memberOf(one, key) === memberOf(item, key))
+      return differs(item, match, `${path}.${index}`)
+    })
   }
   if (wanted !== null && typeof wanted === 'object') {
     if (live === null || typeof live !== 'object' || Array.isArray(live)) return true
@@ -41,6 +50,9 @@ export function differs(wanted: unknown, live: unknown, path = ''): boolean {
   if (wanted === live) return false
   return !(QUANTITY_PATH.test(path) && amount(wanted) !== undefined && amount(wanted) === amount(live))
 }
+
+const memberOf = (item: unknown, name: string): unknown =>
+  item !== null && typeof item === 'object' ? (item as Record<string, unknown>)[name] : undefined
 
 const isEmpty = (wanted: unknown) =>
   wanted !== null && typeof wanted === 'object' && Object.values(wanted).every(member => member === undefined)

@@ -50,13 +50,11 @@ describe('a Service that asks to be exposed', () => {
     expect(spec).toEqual({
       remoteNetworkRef: { name: 'office' },
       address: 'web.team.svc.cluster.local',
-      aliases: [],
       protocols: {
         tcp: { policy: 'Restricted', ports: [{ start: 80, end: 80 }] },
         udp: { policy: 'DenyAll' },
         icmp: 'Deny',
       },
-      access: [],
     })
     expect(metadata).toMatchObject({
       name: 'web',
@@ -106,11 +104,11 @@ describe('a Service that asks to be exposed', () => {
     const one = service({ expose: 'office', groups: 'a' })
     const live = child(one)
     expect(plan(one, [live])).toEqual([])
-    const widened = { ...live, spec: { ...(live.spec as object), access: [{ group: 'a' }, { group: 'b' }] } }
-    expect(plan(one, [widened])).toEqual([{ do: 'apply', object: live }])
-    expect(plan(service({ expose: 'office' }), [live])).toMatchObject([
-      { do: 'apply', object: { spec: { access: [] } } },
-    ])
+    const changed = { ...live, spec: { ...(live.spec as object), address: 'db.prod.internal' } }
+    expect(plan(one, [changed])).toEqual([{ do: 'apply', object: live }])
+    const bare = service({ expose: 'office' })
+    expect(plan(bare, [live])).toEqual([{ do: 'apply', object: child(bare) }])
+    expect(child(bare).spec).not.toHaveProperty('access')
   })
 
   it('takes its Resource with it to another name', () => {

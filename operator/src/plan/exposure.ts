@@ -83,12 +83,13 @@ function childOf(service: KubeObject, clusterDomain: string): Child | string {
   if (wrong !== undefined) {
     return `${GROUPS_ANNOTATION}: "${wrong}" is not the name of a Group: write name or namespace/name, separated by commas`
   }
+  const aliases = list(annotations[ALIASES_ANNOTATION])
   const spec: ResourceSpec = {
     remoteNetworkRef: referenceOf(network),
     address: `${serviceName}.${namespace}.svc.${clusterDomain}`,
-    aliases: list(annotations[ALIASES_ANNOTATION]),
+    ...(aliases.length === 0 ? {} : { aliases }),
     protocols: { tcp, udp, icmp: 'Deny' },
-    access: groups.map(group => ({ group })),
+    ...(groups.length === 0 ? {} : { access: groups.map(group => ({ group })) }),
   }
   const name = (annotations[NAME_ANNOTATION] ?? serviceName).trim()
   return checked(name, spec, service)

@@ -204,7 +204,7 @@ function statusOf(
   const all = `${ready} of ${replicas.length} replicas have a Connector`
   const settled =
     ready < replicas.length ? isTrue('Progressing', 'Working', all) : isFalse('Progressing', 'Settled', all)
-  const available = availability(relay, replicas, { ready, endpoints: endpoints.length }, controller)
+  const available = availability(relay, replicas, { ready, endpoints: endpoints.length }, { controller, settings })
   return planStatus(
     relay,
     [summary([accepted, available]), accepted, available, progressing(relay, rollout, settled)],
@@ -217,14 +217,19 @@ function availability(
   relay: Declared<'Relay'>,
   replicas: readonly Replica[],
   { ready, endpoints }: { ready: number; endpoints: number },
-  controller: Context['controller'],
+  { controller, settings }: Pick<Context, 'controller' | 'settings'>,
 ): Verdict {
   const name = `${relay.metadata.namespace}/${relay.metadata.name}`
   if (ready > 0) return isTrue('Available', 'RelaysReady', `a Connector is registered at ${name}`)
   if (!controller.known) {
     return isFalse('Available', 'ControllerUnavailable', 'the operator has no contact with the Controller')
   }
-  if (endpoints === 0) return isFalse('Available', 'AddressPending', `the Services of ${name} have no address yet`)
+  if (endpoints === 0) {
+    const byNode = settings.readsCluster
+      ? ''
+      : '; only a load balancer can give one, for the operator may not read Nodes'
+    return isFalse('Available', 'AddressPending', `the Services of ${name} have no address yet${byNode}`)
+  }
   const refusal = [relay.metadata.uid, ...replicas.map(({ uid }) => uid)]
     .map(uid => controller.refusal(uid))
     .find(reason => reason !== undefined)
