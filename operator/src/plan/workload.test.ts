@@ -13,6 +13,7 @@ const settings: Settings = {
   connectorImage: 'connector:1',
   relayImage: 'relay:1',
   connectorResolver: undefined,
+  imagePullSecrets: [],
   controllerUrl: 'https://inside',
   controllerPublicUrl: 'https://outside',
   controllerNames: [],
