@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, createMetrics, type Log, type Metrics, startHealthServer, systemClock } from '@sallyport/runtime'
 import { randomId } from '@sallyport/trust'
+import manifest from '../package.json' with { type: 'json' }
 import type { OperatorConfig } from './config.ts'
 import { DeclaredClient } from './controller/client.ts'
 import { Mirror } from './controller/mirror.ts'
@@ -15,7 +16,7 @@ import { Reconciler } from './reconciler.ts'
 import { World } from './world.ts'
 
 /** Version that the operator states. */
-const VERSION = '0.1.0'
+const VERSION: string = manifest.version
 
 export type OperatorDeps = {
   log: Log
