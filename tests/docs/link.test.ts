@@ -22,9 +22,9 @@ describe('pages', () => {
   })
   it.each(pages)('%s names only targets that make has', page => {
     const makefile = readFileSync(join(root, 'Makefile'), 'utf8')
-    const targets = new Set([...makefile.matchAll(/^([a-z-]+):/gm)].map(match => match[1]!))
+    const targets = new Set([...makefile.matchAll(/^([a-z0-9-]+):/gm)].map(match => match[1]!))
     const text = readFileSync(join(root, page), 'utf8')
-    const named = [...text.matchAll(/(?:^|`)make ([a-z-]+)/gm)].map(match => match[1]!)
+    const named = [...text.matchAll(/(?:^|`)make ([a-z0-9-]+)/gm)].map(match => match[1]!)
     expect(named.filter(name => !targets.has(name))).toEqual([])
   })
 })
