@@ -22,6 +22,8 @@ export type Write = { user: string; verb: string; uri: string; code: number }
 export type Cluster = {
   /** File of the administrator's kubeconfig. */
   kubeconfig: string
+  /** The kubectl of this cluster: a path, or its bare name. */
+  client: string
   /** Runs kubectl as the administrator; `input` goes to its standard input. */
   kubectl(args: string[], input?: string): Promise<Output>
   /** Runs kubectl and throws with what it said when it fails. Gives its standard output. */
@@ -89,7 +91,7 @@ async function up(directory: string): Promise<Cluster> {
   await eventually('lists of the new kinds', async () =>
     (await kubectl(['get', 'remotenetworks,connectors,resources,groups,relays', '-A'])).code === 0 ? true : undefined,
   )
-  return { kubeconfig, kubectl, kube, writes: () => readWrites(join(directory, 'log/audit.log')) }
+  return { kubeconfig, client, kubectl, kube, writes: () => readWrites(join(directory, 'log/audit.log')) }
 }
 
 function readWrites(path: string): Write[] {

@@ -176,7 +176,7 @@ export class KubeInstallation {
       status,
       reason,
       namespace = NAMESPACE,
-      timeoutMs = 20_000,
+      timeoutMs = 60_000,
     }: { type: string; status: string; reason?: string; namespace?: string; timeoutMs?: number },
   ): Promise<Condition> {
     let seen: unknown
