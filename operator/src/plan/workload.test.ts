@@ -3,23 +3,10 @@ import { describe, expect, it } from 'vitest'
 import type { Declared, KubeObject } from '../object.ts'
 import { differs } from './difference.ts'
 import { planBudget } from './disruption.ts'
-import type { Settings } from './step.ts'
+import { settingsOf } from './settings.fixture.ts'
 import { connectorDeployment, relayDeployment, relayService } from './workload.ts'
 
-const settings: Settings = {
-  namespace: 'sallyport',
-  managedNamespaces: ['sallyport'],
-  clusterDomain: 'cluster.local',
-  connectorImage: 'connector:1',
-  relayImage: 'relay:1',
-  connectorResolver: undefined,
-  imagePullSecrets: [],
-  controllerUrl: 'https://inside',
-  controllerPublicUrl: 'https://outside',
-  controllerNames: [],
-  readsCluster: true,
-  platform: 'cluster',
-}
+const settings = settingsOf({ connectorImage: 'connector:1', relayImage: 'relay:1' })
 const metadata = { namespace: 'sallyport', generation: 1, creationTimestamp: '2030-01-01T00:00:00Z' }
 const apiVersion = 'sallyport.dev/v1alpha1'
 const connector: Declared<'Connector'> = {
