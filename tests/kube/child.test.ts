@@ -286,7 +286,7 @@ describeKube('what the operator makes', cluster => {
         resource('third', '10.1.9.9', 'stranger', ['FIRST.team.internal']),
       )
       const { message } = await accepted('second', 'stranger', 'False', 'NameTaken')
-      expect(message).toBe('"shared.team.internal" belongs to the older Resource team/first')
+      expect(message).toBe('"shared.team.internal" belongs to the older Resource team/first of the same RemoteNetwork')
       await accepted('third', 'stranger', 'False', 'NameTaken')
       await cluster().kube(['delete', 'resources.sallyport.dev', 'first', '-n', 'team'])
       await accepted('second', 'stranger', 'True', 'Accepted')
@@ -370,10 +370,13 @@ describeKube('what the operator makes', cluster => {
 const owners = ({ metadata }: Live) =>
   (metadata as unknown as { ownerReferences: { uid: string }[] }).ownerReferences.map(({ uid }) => uid)
 
-/** Every kustomization of the examples. */
+/** Every kustomization of the examples that can be applied to any namespace. */
 function examples(): string[] {
   return readdirSync(join(root, 'examples'), { recursive: true, encoding: 'utf8' })
     .map(path => join(root, 'examples', path))
-    .filter(path => existsSync(join(path, 'kustomization.yaml')))
+    .filter(path => existsSync(join(path, 'kustomization.yaml')) && !bringsNamespaces(path))
     .sort()
 }
+
+const bringsNamespaces = (path: string) =>
+  readdirSync(path, { recursive: true, encoding: 'utf8' }).some(name => name.endsWith('namespace.yaml'))

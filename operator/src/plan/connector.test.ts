@@ -129,21 +129,6 @@ describe('a Connector', () => {
     expect(JSON.parse(secretText(issued?.secret, 'trust.json') ?? '').controllerUrl).toBe('https://inside')
   })
 
-  it('pulls its image with the Secrets of the installation', () => {
-    const managed = { ...connector, spec: { ...connector.spec!, deployment: 'Managed' as const } }
-    const pod = (pullSecrets: string[]) => {
-      const told = context([networkRow, row(slot())])
-      const { steps } = planConnector(
-        { ...world, connector: managed },
-        { ...told, settings: { ...told.settings, imagePullSecrets: pullSecrets } },
-      )
-      const made = steps.find(step => step.do === 'apply' && step.object.kind === 'Deployment')
-      return JSON.stringify(made)
-    }
-    expect(pod(['regcred'])).toContain('"imagePullSecrets":[{"name":"regcred"}]')
-    expect(pod([])).not.toContain('imagePullSecrets')
-  })
-
   it('gets no Secret before there is a CA', () => {
     const plan = planConnector({ ...world, installationCa: undefined }, context([networkRow, row(slot())]))
     expect(dos(plan)).toEqual(['status', 'event'])

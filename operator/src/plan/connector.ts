@@ -120,17 +120,23 @@ function statusOf(connector: Declared<'Connector'>, { controller, nowMs }: Conte
   const connectedVerdict = is(
     connected,
     isTrue('ControllerConnected', 'Connected', 'the Connector has contact with the Controller'),
-    isFalse('ControllerConnected', 'Disconnected', 'the Connector has no contact with the Controller'),
+    isFalse('ControllerConnected', 'Disconnected', `Connector ${namespace}/${name} has no contact with the Controller`),
   )
   const registeredVerdict = is(
     registered,
     isTrue('Registered', 'Registered', 'the Connector is registered at a Relay'),
-    isFalse('Registered', 'NotRegistered', 'the Connector is registered at no Relay'),
+    isFalse('Registered', 'NotRegistered', `Connector ${namespace}/${name} is registered at no Relay`),
   )
   const conflict: Verdict[] =
     conflictAtMs === undefined
       ? []
-      : [isTrue('EnrolmentConflict', 'SlotOccupied', 'someone else tried to enrol while the Connector lives')]
+      : [
+          isTrue(
+            'EnrolmentConflict',
+            'SlotOccupied',
+            `someone with the token of Secret ${namespace}/${connectorChildName(name)} was refused: the slot has a Connector`,
+          ),
+        ]
   const verdicts = [accepted, enrolled, connectedVerdict, registeredVerdict]
   const status = planStatus(
     connector,

@@ -150,7 +150,8 @@ function available(
     return isFalse('Available', 'ControllerUnavailable', 'the operator has no contact with the Controller')
   const refusal = controller.refusal(network.metadata.uid)
   if (refusal !== undefined) return isFalse('Available', 'Refused', refusal)
-  return isFalse('Available', 'NoConnectorReady', `no Connector of ${name} is ready`)
+  const none = `${name} has no Connectors: set spec.connectors.replicas, or declare External ones`
+  return isFalse('Available', 'NoConnectorReady', counts.desired === 0 ? none : `no Connector of ${name} is ready`)
 }
 
 function children(network: Declared<'RemoteNetwork'>, connectors: readonly Declared<'Connector'>[]): Step[] {

@@ -64,7 +64,11 @@ function accept({ resource, declarer, taken }: ResourceWorld): Verdict {
     if (!admission.allow) return isFalse('Accepted', admission.reason, admission.message)
   }
   if (taken !== undefined) {
-    return isFalse('Accepted', 'NameTaken', `"${taken.name}" belongs to the older Resource ${taken.by}`)
+    return isFalse(
+      'Accepted',
+      'NameTaken',
+      `"${taken.name}" belongs to the older Resource ${taken.by} of the same RemoteNetwork`,
+    )
   }
   return isTrue('Accepted', 'Accepted', 'the Resource is accepted')
 }

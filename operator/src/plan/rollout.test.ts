@@ -11,10 +11,13 @@ const deployment = (name: string, image: string, more: object = {}): KubeObject 
   ...more,
 })
 const READY = { observedGeneration: 2, replicas: 1, updatedReplicas: 1, readyReplicas: 1 }
-const DOWN = { observedGeneration: 2, replicas: 1, updatedReplicas: 1 }
+const NEVER = { observedGeneration: 2, replicas: 1, updatedReplicas: 1 }
+const COMPLETE = { type: 'Progressing', status: 'True', reason: 'NewReplicaSetAvailable' }
+/** Its pod was ready, and is not at the moment. */
+const DOWN = { ...NEVER, conditions: [COMPLETE] }
 const OLD_STILL_THERE = { ...DOWN, replicas: 1, updatedReplicas: 0, readyReplicas: 1 }
 const OVER = { type: 'Progressing', status: 'False', message: 'it has timed out progressing.' }
-const STUCK = { ...DOWN, conditions: [OVER] }
+const STUCK = { ...NEVER, conditions: [OVER] }
 
 /** A member that runs `image` and is to run `new`. */
 function member(name: string, image: string, status: object = READY, more: Partial<Member> = {}): Member {
@@ -36,7 +39,8 @@ describe('a change of several Deployments', () => {
   it.each<[string, Member[], string[]]>([
     ['reaches one', [member('a', 'old'), member('b', 'old')], ['a']],
     ['reaches the next when the one before is ready', [member('a', 'new'), member('b', 'old')], ['b']],
-    ['not while its pod is not ready', [member('a', 'new', DOWN), member('b', 'old')], []],
+    ['not while its pod is not ready', [member('a', 'new', NEVER), member('b', 'old')], []],
+    ['not while its pod is not ready any more', [member('a', 'new', DOWN), member('b', 'old')], []],
     ['not while it has its former pod', [member('a', 'new', OLD_STILL_THERE), member('b', 'old')], []],
     ['not while nobody is registered through it', [member('a', 'new', READY, IDLE), member('b', 'old')], []],
     ['not when it is stuck', [member('a', 'new', STUCK), member('b', 'old')], []],
@@ -53,10 +57,17 @@ describe('a change of several Deployments', () => {
       ['b'],
     ],
     ['else first to the one that serves nobody', [member('a', 'old'), member('b', 'old', READY, IDLE)], ['b']],
-    ['mends one at a time', [member('a', 'old', DOWN), member('b', 'old', DOWN)], ['a']],
-    ['waits for one that is being mended', [member('a', 'new', DOWN), member('b', 'old', DOWN)], []],
-    ['and no longer than it may take', [member('a', 'new', STUCK), member('b', 'old', DOWN)], ['b']],
-    ['is not passed on by that', [member('a', 'new', STUCK), member('b', 'old', READY, IDLE), member('c', 'old')], []],
+    ['goes one by one to those that are down', [member('a', 'old', DOWN), member('b', 'old', DOWN)], ['a']],
+    ['waits for one on its way, even for one that is down', [member('a', 'new', NEVER), member('b', 'old', DOWN)], []],
+    [
+      'when stuck, reaches nobody who may be back in a moment',
+      [member('a', 'new', STUCK), member('b', 'old', DOWN)],
+      [],
+    ],
+    ['nor anyone who serves nobody', [member('a', 'new', STUCK), member('b', 'old', READY, IDLE)], []],
+    ['mends all that never were ready', [member('a', 'old', NEVER), member('b', 'older', STUCK)], ['a', 'b']],
+    ['whoever else is stuck', [member('a', 'new', STUCK), member('b', 'old', NEVER), member('c', 'old')], ['b']],
+    ['but none that could not begin', [member('a', 'old', NEVER, BLOCKED), member('b', 'old')], []],
     ['waits where a new pod could not begin', [member('a', 'old', READY, BLOCKED), member('b', 'old')], []],
     ['makes all that are missing at once', [missing('a'), missing('b')], ['a', 'b']],
     ['and waits for them', [missing('a'), member('b', 'new', DOWN), member('c', 'old')], ['a']],

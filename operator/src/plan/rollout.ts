@@ -24,14 +24,14 @@ type LiveStatus = {
   replicas?: number
   updatedReplicas?: number
   readyReplicas?: number
-  conditions?: { type: string; status: string; message?: string }[]
+  conditions?: { type: string; status: string; reason?: string; message?: string }[]
 }
 type Known = Member & { live: KubeObject }
 
 /**
- * Plans changes of Deployments one at a time: the next follows when the one before is ready again. The one that does not serve goes first, for that
- * takes nothing away; it waits only for one that is still on its way, and no longer than that one's progress deadline, so that pods that cannot become
- * ready never keep others from being mended.
+ * Plans changes of Deployments one at a time: the next follows when the one before is ready again; one that does not serve goes first, for that takes
+ * nothing away. Those whose pods have never been ready with the template that they have wait for nobody, so that what is broken can be mended. One
+ * that was ready with it does wait: it may have lost its Relay or its node for a moment, and a change that is stuck elsewhere must not reach it then.
  */
 export function planRollout(members: readonly Member[], platform: Settings['platform']): Rollout {
   const missing = members.filter(({ live }) => live === undefined)
@@ -44,9 +44,10 @@ export function planRollout(members: readonly Member[], platform: Settings['plat
   if (platform === 'host') return { steps: startable.map(apply), verdict: undefined }
   if (known.some(({ live }) => !isObserved(live))) return { steps: startable.map(apply), verdict: 'asBefore' }
   const unsettled = known.filter(member => !outdated.includes(member) && unreadiness(member) !== undefined)
-  const next = nextOf(outdated, unsettled)
-  const steps = [...startable, ...(next === undefined || next.blocked !== undefined ? [] : [next])].map(apply)
-  return { steps, verdict: verdictOf({ members, missing, outdated, unsettled, next }) }
+  const broken = outdated.filter(({ live }) => !hasReadyPod(live, platform) && !wasReady(live))
+  const changed = broken.length > 0 ? broken : unsettled.length > 0 ? [] : outdated.sort(byNeed).slice(0, 1)
+  const steps = [...startable, ...changed.filter(({ blocked }) => blocked === undefined)].map(apply)
+  return { steps, verdict: verdictOf({ members, missing, outdated, unsettled, next: changed[0] }) }
 }
 
 /** What Progressing says of `object`; `settled` is for when its Deployments are at rest. */
@@ -64,13 +65,9 @@ export function hasReadyPod(deployment: KubeObject | undefined, platform: Settin
 
 const apply = ({ wanted }: Member): Step => ({ do: 'apply', object: wanted })
 
-function nextOf(outdated: readonly Known[], unsettled: readonly Known[]): Known | undefined {
-  if (unsettled.some(member => !isStuck(member))) return undefined
-  const down = outdated.find(({ live }) => !hasReadyPod(live, 'cluster'))
-  // Whoever has only lost its Relay or the Controller may be back in a moment: a change that is stuck elsewhere must not reach it.
-  if (down !== undefined || unsettled.length > 0) return down
-  return outdated.find(({ idle }) => idle !== undefined) ?? outdated[0]
-}
+/** Those without a ready pod first, then those that serve nobody. */
+const byNeed = (a: Known, b: Known) => needOf(b) - needOf(a)
+const needOf = ({ live, idle }: Known) => (hasReadyPod(live, 'cluster') ? (idle === undefined ? 0 : 1) : 2)
 
 function verdictOf({
   members,
@@ -111,6 +108,9 @@ function unreadiness({ live, idle, blocked }: Member): string | undefined {
 
 const isObserved = (deployment: KubeObject) =>
   (statusOf(deployment)?.observedGeneration ?? 0) >= (deployment.metadata.generation ?? 0)
+
+/** Whether its pod has been ready with the template that it has: Kubernetes says so from then on. */
+const wasReady = (deployment: KubeObject) => progress(deployment)?.reason === 'NewReplicaSetAvailable'
 
 const isStuck = ({ live }: Member) => progress(live)?.status === 'False'
 

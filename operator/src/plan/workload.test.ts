@@ -98,6 +98,14 @@ describe('pods of Connectors and Relays', () => {
     expect(containers[0]?.volumeMounts.filter(mount => 'subPath' in mount)).toEqual([])
   })
 
+  it.each([
+    ['with the Secrets of the installation', ['regcred'], [{ name: 'regcred' }]],
+    ['without any', [], undefined],
+  ])('pull their images %s', (_, imagePullSecrets, wanted) => {
+    const pod = podOf(connectorDeployment(connector, network(), { ...settings, imagePullSecrets }))
+    expect(pod.imagePullSecrets).toEqual(wanted)
+  })
+
   it('have something reserved where nothing is said, and exactly what is said', () => {
     expect(podOf(deployed()).containers[0]?.resources).toEqual({ requests: { cpu: '50m', memory: '128Mi' } })
     const resources = { limits: { memory: '1Gi' } }
