@@ -5,7 +5,7 @@ import { Hub } from './feed/hub.ts'
 import type { Sealer } from './key/store-key.ts'
 import { openTenantKeys, type TenantKeys } from './key/tenant-key.ts'
 import { TenantState } from './state/tenant-state.ts'
-import { ensureTenant, type Store } from './store/index.ts'
+import { beginRevisions, ensureTenant, type Store } from './store/index.ts'
 
 /** A configured tenant with its live side. */
 export type Tenant = { name: string; config: TenantConfig; keys: TenantKeys; hub: Hub }
@@ -32,6 +32,7 @@ async function openTenant(deps: TenantDeps, config: TenantConfig): Promise<Tenan
   const { store, sealer, clock, supervisor, random } = deps
   const { name } = config
   await ensureTenant(store, name, clock.now())
+  await beginRevisions(store, name)
   const keys = await openTenantKeys(store, sealer, name, clock)
   const state = new TenantState(store, sealer, name)
   const { flooredRevision } = await state.load()

@@ -76,7 +76,7 @@ export async function openStore(dialect: Dialect, now: () => number): Promise<St
   }
 }
 
-/** `max(last + 1, now)` by UPDATE of the tenant's row: commits are in order, and a restored backup does not go backwards. */
+/** `max(last + 1, now)` by UPDATE of the tenant's row: commits are in order. */
 async function nextRevision(trx: Transaction<Database>, tenant: string, nowMs: number): Promise<number> {
   const { revision } = await trx
     .updateTable('tenants')
@@ -101,4 +101,22 @@ export async function ensureTenant(store: Store, tenant: string, nowMs: number):
     .values({ name: tenant, revision: 0, flooredRevision: 0, createdAtMs: nowMs })
     .onConflict(conflict => conflict.column('name').doNothing())
     .execute()
+}
+
+/**
+ * Takes a revision for a process that begins. It lies above all that were given before, even those that a restored backup knows nothing of,
+ * so that what this process signs is never taken for older than what others hold.
+ */
+export async function beginRevisions(store: Store, tenant: string): Promise<void> {
+  await store.withTransaction(tenant, async tx => {
+    const before = await tx.db
+      .selectFrom('tenants')
+      .select(['revision', 'flooredRevision'])
+      .where('name', '=', tenant)
+      .executeTakeFirstOrThrow()
+    const revision = await tx.revision()
+    // Nothing has changed with it, so that no floor is missing that was not missing before.
+    if (before.flooredRevision >= before.revision)
+      await tx.db.updateTable('tenants').set({ flooredRevision: revision }).where('name', '=', tenant).execute()
+  })
 }
