@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createLog } from '@sallyport/runtime'
+import type { Kind } from '@sallyport/schema'
 import { freePorts, type Run } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { itArgoCd } from './argocd.ts'
 import { describeKube, eventually } from './cluster.ts'
+import { gitopsDefinitions } from './gitops.ts'
 import { KubeInstallation, NAMESPACE, object } from './installation.ts'
 
 const office = object('RemoteNetwork', 'office', { connectors: { replicas: 0 }, guardExceptions: ['127.0.0.0/8'] })
@@ -17,6 +20,7 @@ const resource = (name: string, groups: string[]) =>
   })
 const web = resource('web', ['developers'])
 const developers = object('Group', 'developers', { members: ['ada@example.com'] })
+const EXAMPLES = join(import.meta.dirname, '../../examples/gitops')
 const TOKEN_ID = 'sallyport.dev/token-id'
 
 describeKube('the operator', cluster => {
@@ -195,6 +199,74 @@ describeKube('the operator', cluster => {
       await ready('Group', 'late')
       for (const name of ['office-a', 'office-b']) await ready('Connector', name)
     }, 60_000)
+  })
+
+  itArgoCd(
+    'shows in Argo CD what is healthy, what is on its way and what someone has to look at',
+    120_000,
+    async argo => {
+      const entries = await argo.install(cluster(), { 'application.instanceLabelKey': 'mine' })
+      expect(entries['application.instanceLabelKey']).toBe('mine')
+      const health = async (kind: Kind, name: string) => {
+        const script =
+          entries[`resource.customizations.health.sallyport.dev_${kind}`] ?? expect.fail(`none for ${kind}`)
+        return argo.judge(script, [(await installation.find(kind, name))!])[0]!
+      }
+      const all = {
+        RemoteNetwork: 'office',
+        Connector: 'office-a',
+        Resource: 'web',
+        Group: 'developers',
+        Relay: 'relay',
+      }
+      for (const [kind, name] of Object.entries(all) as [Kind, string][]) {
+        await ready(kind, name)
+        expect(await health(kind, name), kind).toMatchObject({ status: 'Healthy' })
+      }
+
+      const far = object('Relay', 'far', { deployment: 'External', address: { list: ['127.0.0.1:1'] } })
+      await installation.apply(resource('lost', ['nobody']), connector('office-late'), far)
+      const unready = { type: 'Ready', status: 'False' }
+      await installation.condition('Resource', 'lost', { ...unready, reason: 'GroupNotFound' })
+      expect(await health('Resource', 'lost')).toEqual({
+        status: 'Degraded',
+        message: 'Group sallyport/nobody does not exist',
+      })
+      await installation.condition('Connector', 'office-late', { ...unready, reason: 'NotEnrolled' })
+      expect(await health('Connector', 'office-late')).toMatchObject({ status: 'Progressing' })
+      const { message } = await installation.condition('Relay', 'far', { ...unready, reason: 'NoRegistration' })
+      expect(await health('Relay', 'far')).toEqual({ status: 'Progressing', message })
+
+      await installation.stopOperator()
+      await installation.apply(resource('web', []), object('Group', 'unseen', {}))
+      for (const [kind, name] of [
+        ['Resource', 'web'],
+        ['Group', 'unseen'],
+      ] as const) {
+        const { status, message } = await health(kind, name)
+        expect({ status, message }).toMatchObject({
+          status: 'Progressing',
+          message: expect.stringContaining('the operator has not looked at'),
+        })
+      }
+    },
+  )
+
+  itArgoCd('has examples for Argo CD and Flux that their definitions take, to the last field', 600_000, async () => {
+    const { kube, kubectl } = cluster()
+    const files = (await gitopsDefinitions()).flatMap(file => ['-f', file])
+    await kube(['apply', '--server-side', ...files])
+    await kube(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s'])
+    await kube(['create', 'namespace', 'flux-system'])
+    for (const tool of ['argocd', 'flux']) {
+      const objects = await kube(['kustomize', join(EXAMPLES, tool)])
+      const { code, stderr } = await eventually('kinds that the API server has just got to know', async () => {
+        const strictly = ['apply', '--server-side', '--dry-run=server', '--validate=strict', '-f', '-']
+        const output = await kubectl(strictly, objects)
+        return output.stderr.includes('no matches for kind') ? undefined : output
+      })
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    }
   })
 })
 
