@@ -27,6 +27,7 @@ const specs: Schema[] = KINDS.map(
 const everything = [values, ...specs].flatMap(inside)
 const names = new Set(everything.flatMap(({ properties = {} }) => Object.keys(properties)))
 const choices = new Set(everything.flatMap(({ enum: some = [] }) => some.map(String)))
+const alerts = [...read('charts/sallyport/files/alerts.yaml').matchAll(/alert: (\w+)/g)].map(([, name]) => name!)
 const plurals = KINDS.map(kind => KIND_TABLE[kind].plural)
 
 /** What Kubernetes, Helm, Argo CD and Flux call so. */
@@ -66,6 +67,7 @@ describe.each(pages)('%s', page => {
       ...Object.keys(EVENT_REASONS),
       ...Object.keys(CONDITION_MEANINGS),
       ...KINDS,
+      ...alerts,
     ])
     const words = inline.filter(word => /^([A-Z][a-z]+)+$/.test(word))
     expect(words.filter(word => !known.has(word) && !choices.has(word) && !FOREIGN.has(word))).toEqual([])

@@ -224,7 +224,7 @@ describeKube('the operator', cluster => {
         expect(await health(kind, name), kind).toMatchObject({ status: 'Healthy' })
       }
 
-      const far = object('Relay', 'far', { deployment: 'External', address: { list: ['127.0.0.1:1'] } })
+      const far = object('Relay', 'far', { deployment: 'External', replicas: 1, address: { list: ['127.0.0.1:1'] } })
       await installation.apply(resource('lost', ['nobody']), connector('office-late'), far)
       const unready = { type: 'Ready', status: 'False' }
       await installation.condition('Resource', 'lost', { ...unready, reason: 'GroupNotFound' })

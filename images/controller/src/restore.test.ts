@@ -1,12 +1,9 @@
-import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { buffer, text } from 'node:stream/consumers'
+import { backUpDatabase, restoreDatabase } from '@sallyport/testkit'
 import { createDpopProof } from '@sallyport/trust'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bodies, type ControllerLab, type DeviceHand, furnish, startControllerLab } from './test/lab.ts'
 
-const scripts = join(import.meta.dirname, '../../../docs/operations/backup')
 const [ADA, BOB] = ['ada@example.com', 'bob@example.com']
 const DURING = Array.from({ length: 40 }, (_, index) => `during-${index}`)
 
@@ -25,7 +22,7 @@ it('a Controller restored from a backup made in the middle of writes goes on wit
   const connector = office.connector.connect()
   await connector.next('synced')
   const writes = DURING.map(name => office.operator.put('group', name, bodies.group(name, [])))
-  const copy = await script('backup.mjs', path)
+  const copy = await backUpDatabase(path)
   await Promise.all(writes)
 
   const { refresh_token: renewed } = (await refresh(eve!, before)).body as { refresh_token: string }
@@ -37,7 +34,7 @@ it('a Controller restored from a backup made in the middle of writes goes on wit
   await connector.next('synced', synced => synced.revision >= revision)
   await connector.channel.close()
   await lab.stop()
-  expect((await script('restore.mjs', path, copy)).toString()).toMatch(/^tenant default as of revision \d+\n$/)
+  expect(await restoreDatabase(path, copy)).toMatch(/^tenant default as of revision \d+\n$/)
   await lab.start()
 
   const channel = office.connector.connect()
@@ -55,20 +52,9 @@ it('a Controller restored from a backup made in the middle of writes goes on wit
 it('a copy that is damaged is refused, and the database stays', async () => {
   const { path } = lab.input.database
   const before = readFileSync(path)
-  await expect(script('restore.mjs', path, Buffer.from('not a database'))).rejects.toThrow(/not a database/)
+  await expect(restoreDatabase(path, Buffer.from('not a database'))).rejects.toThrow(/not a database/)
   expect(readFileSync(path)).toEqual(before)
 })
-
-/** Runs a script of the backup page as its commands do. */
-async function script(name: string, path: string, input?: Buffer): Promise<Buffer> {
-  const source = readFileSync(join(scripts, name), 'utf8')
-  const child = spawn(process.execPath, ['--input-type=module', '-e', source, path])
-  const ended = new Promise(resolve => child.once('close', resolve))
-  child.stdin.end(input)
-  const [output, said] = await Promise.all([buffer(child.stdout), text(child.stderr)])
-  if ((await ended) !== 0) throw new Error(`${name}: ${said}`)
-  return output
-}
 
 async function isBlocked(admin: DeviceHand, { id }: DeviceHand): Promise<boolean | undefined> {
   const { body } = await admin.as('GET', '/v1/admin/devices')

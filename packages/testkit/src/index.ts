@@ -1,4 +1,5 @@
 export * from './browser.ts'
+export * from './database-copy.ts'
 export * from './deaf-service.ts'
 export * from './device.ts'
 export * from './dns-server.ts'
