@@ -33,7 +33,7 @@ describeKube('the operator', cluster => {
     installation = await KubeInstallation.prepare(cluster(), log)
     relays = (await freePorts(2)).map(port => `127.0.0.1:${port}`)
     await installation.start()
-  }, 60_000)
+  }, 180_000)
   afterAll(() => installation.close())
 
   const ready = (kind: Parameters<KubeInstallation['condition']>[0], name: string) =>
@@ -61,7 +61,7 @@ describeKube('the operator', cluster => {
       ]),
     )
     expect(all).toMatchObject({ code: 0, stderr: '' })
-  }, 60_000)
+  }, 180_000)
 
   it('replaces a token as soon as it has been used', async () => {
     const { data, metadata } = (await installation.find('Secret', 'office-a'))!
@@ -84,7 +84,7 @@ describeKube('the operator', cluster => {
     await installation.settled()
     expect(installation.operatorWrites().slice(before)).toEqual([])
     expect(await installation.rowWrites()).toBe(0)
-  }, 60_000)
+  }, 180_000)
 
   it('tells of an edit at once: the new generation is programmed, and nothing is ready before', async () => {
     const edited = {
@@ -122,7 +122,7 @@ describeKube('the operator', cluster => {
     connectors.set('office-a', await installation.startConnector('office-a', 'second'))
     // The slot counts as occupied for 15 s after the last sign of life.
     await installation.condition('Connector', 'office-a', { type: 'Ready', status: 'True', timeoutMs: 50_000 })
-  }, 90_000)
+  }, 180_000)
 
   it('refuses a second Connector with the current token while the first lives, and shows it', async () => {
     const { status } = (await installation.find('Connector', 'office-b'))!
@@ -138,7 +138,7 @@ describeKube('the operator', cluster => {
     const events = await cluster().kube(['get', 'events', '-n', NAMESPACE, '-o', 'json'])
     expect(events).toContain('SlotOccupied')
     await thief.stop('SIGKILL')
-  }, 60_000)
+  }, 180_000)
 
   it('makes a row again that was removed in the Controller behind its back', async () => {
     const { metadata } = (await installation.find('Resource', 'web'))!
@@ -162,7 +162,7 @@ describeKube('the operator', cluster => {
     // What the kubelet does for a pod.
     await installation.mount('office-b', ['token', 'trust.json'], join(installation.dir, 'connector/office-b'))
     await ready('Connector', 'office-b')
-  }, 60_000)
+  }, 180_000)
 
   it('removes what was deleted while it was down, killed in the middle of its work', async () => {
     await installation.stopOperator()
@@ -179,7 +179,7 @@ describeKube('the operator', cluster => {
     )
     for (let index = 0; index < 20; index++) await ready('Group', `group-${index}`)
     await ready('Resource', 'web')
-  }, 60_000)
+  }, 180_000)
 
   it('removes rows at once when their objects are deleted, and only those', async () => {
     const [gone, kept] = await Promise.all(['group-0', 'group-1'].map(name => installation.find('Group', name)))
@@ -198,7 +198,7 @@ describeKube('the operator', cluster => {
       await installation.startController()
       await ready('Group', 'late')
       for (const name of ['office-a', 'office-b']) await ready('Connector', name)
-    }, 60_000)
+    }, 180_000)
   })
 
   itArgoCd(
