@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 const root = join(import.meta.dirname, '../..')
-const pages = globSync(['*.md', 'docs/**/*.md', 'hack/**/*.md', 'examples/**/*.md'], {
+const pages = globSync(['*.md', 'docs/**/*.md', 'hack/**/*.md', 'examples/**/*.md', 'charts/**/*.md'], {
   cwd: root,
   exclude: path => path.includes('node_modules'),
 })
