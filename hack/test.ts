@@ -3,7 +3,7 @@ import { clusterSuite } from './cluster-suite.ts'
 import { ask, type Count, close, run, step, vitest } from './suite.ts'
 
 /** What is shown on the cluster that others have, too. */
-const ON_KIND = ['tests/cluster/image.test.ts']
+const ON_KIND = ['tests/cluster/image.test.ts', 'tests/cluster/chart.test.ts']
 
 const named = process.argv.slice(2)
 const onCluster = named.filter(name => name.startsWith('tests/cluster'))

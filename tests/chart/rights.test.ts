@@ -10,7 +10,7 @@ const NAMESPACES = ['sallyport', 'networks', 'apps', 'data', 'elsewhere', '']
 const VERBS = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']
 /** Names that the chart's rules tell apart. */
 const NAMED: Record<string, string[]> = { configmaps: ['sallyport-login'], leases: ['sallyport-operator'] }
-const LONG_MS = 300_000
+const LONG_MS = 900_000
 
 type Resource = { group: string; resource: string; namespaced: boolean }
 type Question = { verb: string; group: string; resource: string; namespace: string; name: string }
