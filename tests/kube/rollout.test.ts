@@ -117,6 +117,14 @@ describeKube('an image', cluster => {
 
   describe('that cannot be pulled', () => {
     it('stops at the first Connector, and says where; the others go on', async () => {
+      // One that serves nobody would be the first.
+      await eventually('all to serve', async () => {
+        const { ready } = ((await installation.find('RemoteNetwork', 'office'))?.status?.connectors ?? {}) as {
+          ready?: number
+        }
+        return ready === CONNECTORS.length ? true : undefined
+      })
+      for (const name of CONNECTORS) await installation.condition('Connector', name, { type: 'Ready', status: 'True' })
       await installation.apply(network('broken:3'))
       await eventually('the first', async () =>
         imageOf(await installation.find('Deployment', 'office-0')) === 'broken:3' ? true : undefined,
