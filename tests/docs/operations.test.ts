@@ -79,9 +79,11 @@ describe.each(pages)('%s', page => {
   })
 
   it('names metrics that a process gives', () => {
-    const named = matches(/\b(sallyport_[a-z_]+)/g)
-    const known = named.length === 0 ? '' : read('docs/reference/metrics.md')
-    expect(named.filter(name => !known.includes(`\`${name}\``))).toEqual([])
+    const unknown = matches(/\b(sallyport_[a-z_]+)/g).filter(full => {
+      const [, process, name] = /^sallyport_([a-z]+)_(.+)$/.exec(full)!
+      return !sourcesOf(process!).includes(`'${name}'`)
+    })
+    expect(unknown).toEqual([])
   })
 
   it('names files that exist', () => {
@@ -97,9 +99,8 @@ describe.each(pages)('%s', page => {
   })
 
   it('names annotations that the operator reads', () => {
-    const sources = globSync('operator/src/**/*.ts', { cwd: root }).map(read).join('\n')
-    const known = matches(/\b(sallyport\.dev\/[a-z-]+)/g).filter(name => !name.endsWith('/v'))
-    expect(known.filter(name => !sources.includes(name))).toEqual([])
+    const named = matches(/(?<![\w.])(sallyport\.dev\/[a-z-]+)/g).filter(name => name !== 'sallyport.dev/v')
+    expect(named.filter(name => !sourcesOf('operator').includes(name))).toEqual([])
   })
 })
 
@@ -152,6 +153,12 @@ function unknownFields(schema: Schema, value: unknown, path = ''): string[] {
     const at = path === '' ? name : `${path}.${name}`
     return next === undefined ? [at] : unknownFields(next, field, at)
   })
+}
+
+/** The sources of a process. */
+function sourcesOf(process: string): string {
+  const directory = process === 'operator' ? process : `images/${process}`
+  return globSync(`${directory}/src/**/*.ts`, { cwd: root }).map(read).join('\n')
 }
 
 const isFile = (word: string) => /\.(md|yaml|json|mjs|sqlite|crt|key|lua|ts)$/.test(word)
