@@ -22,6 +22,7 @@ export type CertificateContent = {
 const { Class, Type } = asn1
 const OID = {
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  rsaWithSha256: '1.2.840.113549.1.1.11',
   commonName: '2.5.4.3',
   basicConstraints: '2.5.29.19',
   keyUsage: '2.5.29.15',
@@ -37,9 +38,12 @@ const GENERAL_NAME = { dns: 2, uri: 6, ip: 7 }
 /** RFC 5280, section 4.1.2.5: dates from 2050 on are GeneralizedTime. */
 const FIRST_GENERALIZED_YEAR = 2050
 
-/** Signs a certificate with ECDSA and SHA-256; returns it as PEM. */
+/** Signs a certificate with SHA-256 and the issuer's ECDSA key, or RSA key (RFC 4055); returns it as PEM. */
 export function signCertificate(content: CertificateContent): string {
-  const algorithm = sequence(oid(OID.ecdsaWithSha256))
+  const isRsa = content.issuerKey.asymmetricKeyType === 'rsa'
+  const algorithm = isRsa
+    ? sequence(oid(OID.rsaWithSha256), universal(Type.NULL, ''))
+    : sequence(oid(OID.ecdsaWithSha256))
   const tbs = sequence(
     tagged(0, integer(Uint8Array.of(2))),
     integer(content.serial),
@@ -67,6 +71,21 @@ export function nameOf(source: string | X509Certificate): Asn1 {
   return (tbs!.value as Asn1[])[5]!
 }
 
+/** Subject key identifier of a certificate (RFC 5280, section 4.2.1.2); undefined when it has none. */
+export function subjectKeyIdOf(source: X509Certificate): Uint8Array | undefined {
+  const [tbs] = fromDer(source.raw).value as Asn1[]
+  const wrapped = (tbs!.value as Asn1[]).find(({ tagClass, type }) => tagClass === Class.CONTEXT_SPECIFIC && type === 3)
+  const [list] = (wrapped?.value ?? []) as Asn1[]
+  const wanted = asn1.oidToDer(OID.subjectKeyIdentifier).getBytes()
+  const found = ((list?.value ?? []) as Asn1[])
+    .map(({ value }) => value as Asn1[])
+    .find(([name]) => name?.value === wanted)
+  const octets = found?.at(-1)?.value
+  return typeof octets === 'string'
+    ? Buffer.from(fromDer(Buffer.from(octets, 'latin1')).value as string, 'latin1')
+    : undefined
+}
+
 /** The extensions that certificates here have. */
 export const extensions = {
   ca: (): Extension => extension(OID.basicConstraints, true, sequence(boolean(true), integer(Uint8Array.of(0)))),
@@ -78,8 +97,9 @@ export const extensions = {
     extension(OID.extendedKeyUsage, false, sequence(oid(side === 'server' ? OID.serverAuth : OID.clientAuth))),
   subjectKey: (spki: Uint8Array): Extension =>
     extension(OID.subjectKeyIdentifier, false, universal(Type.OCTETSTRING, text(keyIdOf(spki)))),
-  authorityKey: (spki: Uint8Array): Extension =>
-    extension(OID.authorityKeyIdentifier, false, sequence(primitive(0, keyIdOf(spki)))),
+  /** `keyId`: as the issuer's certificate has it, which need not be made as ours are. */
+  authorityKey: (spki: Uint8Array, keyId = keyIdOf(spki)): Extension =>
+    extension(OID.authorityKeyIdentifier, false, sequence(primitive(0, keyId))),
   uri: (uri: string): Extension =>
     extension(OID.subjectAltName, false, sequence(primitive(GENERAL_NAME.uri, Buffer.from(uri)))),
   hosts: (dnsNames: string[], ipAddresses: string[]): Extension =>

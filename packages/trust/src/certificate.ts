@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import type { ConnectorId, DeviceId } from '@sallyport/schema'
-import { type Extension, extensions, nameOf, signCertificate } from './asn1.ts'
+import { type Extension, extensions, nameOf, signCertificate, subjectKeyIdOf } from './asn1.ts'
 import { TrustError } from './error.ts'
 import { connectorIdOf, generateKeyPair, type KeyPair, privateKeyToPem, spkiOf } from './key.ts'
 import type { Life } from './life.ts'
@@ -19,6 +19,8 @@ export type CertificateIdentity =
   | { tenant: string; role: 'device'; id: DeviceId }
 
 const URI = /^URI:sallyport:\/\/([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\/(connector|device)\/([a-z2-7]{32})$/
+/** Keys of CAs that others have made. */
+const ISSUING_KEYS = ['ec', 'rsa']
 const MAX_PEM_CHARACTERS = 65_536
 const PEM_BLOCK = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g
 
@@ -53,6 +55,8 @@ export function caFromPem({
 }): CertificateAuthority {
   const certificate = parseCertificate(certificatePem)
   const privateKey = attempt(() => createPrivateKey(keyPem), 'not a private key')
+  if (!ISSUING_KEYS.includes(privateKey.asymmetricKeyType ?? ''))
+    throw new TrustError('malformed', `CA key of type ${privateKey.asymmetricKeyType}, want EC or RSA`)
   if (!certificate.checkPrivateKey(privateKey)) throw new TrustError('malformed', 'CA key does not fit its certificate')
   return { certificatePem, privateKey }
 }
@@ -144,7 +148,7 @@ function issue(
     extensions.leaf(),
     extensions.leafUsage(),
     extensions.subjectKey(spki),
-    extensions.authorityKey(spkiOf(authority.publicKey)),
+    extensions.authorityKey(spkiOf(authority.publicKey), subjectKeyIdOf(authority)),
   ]
   return signCertificate({
     issuer: nameOf(authority),
