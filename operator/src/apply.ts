@@ -1,7 +1,5 @@
 import { ControllerError } from '@sallyport/runtime'
 import {
-  type CertificateAuthority,
-  caFromPem,
   caKeyToPem,
   createCa,
   createStoreKey,
@@ -16,17 +14,12 @@ import type { DeclaredClient } from './controller/client.ts'
 import type { Mirror } from './controller/mirror.ts'
 import type { InstallationNames } from './installation.ts'
 import { type KubeObject, type Secret, secretData, secretText } from './object.ts'
+import { caBundleOf, issuingCaOf, unexpired } from './plan/ca.ts'
 import type { ServingPair } from './plan/certificate.ts'
 import { relaySecretWith } from './plan/relay.ts'
 import type { RelaySecretWant, ServingNames, Step } from './plan/step.ts'
 import { renewTokenAtMs, withToken } from './plan/token.ts'
 import { type Provider, ProviderError } from './provider.ts'
-
-const DAY = 86_400
-/** Life of the installation CA; its certificate is made anew, for the same key, at half of it. */
-const CA_LIFE_SECONDS = 3650 * DAY
-/** Life of serving certificates of the Controller and of Relays; they are issued anew at half of it. */
-const SERVING_LIFE_SECONDS = 60 * DAY
 
 export type ApplyDeps = {
   provider: Provider
@@ -38,6 +31,10 @@ export type ApplyDeps = {
   now: () => number
   /** What was told of an object last, by its UID. */
   told: Map<string, string>
+  /** Life of the installation CA: its certificate is made anew, for the same key, at half of it. */
+  caSeconds: number
+  /** Life of serving certificates of the Controller and of Relays; they are issued anew at half of it. */
+  certificateSeconds: number
 }
 
 /** Does one step. Throws what the API server or the Controller answered. */
@@ -71,8 +68,7 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
     case 'makeCa':
       return makeCa(step, deps)
     case 'makeControllerCertificate': {
-      const ca = authorityOf(deps)
-      const pair = issue(ca, step.names, deps.now())
+      const pair = issue(step.names, deps)
       const data = secretData({ 'tls.crt': pair.certificatePem, 'tls.key': pair.keyPem, 'ca.crt': bundleOf(deps) })
       return provider.apply({ ...step.secret, data })
     }
@@ -135,40 +131,39 @@ async function relaySecret(
 ): Promise<Secret> {
   const { name, passJwks } = want
   const keys = want.keys ?? (await deps.client.relayKeys(uid)).keys
-  const certificate = want.certificate ?? issue(authorityOf(deps), { dnsNames: [name], ipAddresses: [] }, deps.now())
+  const certificate = want.certificate ?? issue({ dnsNames: [name], ipAddresses: [] }, deps)
   return relaySecretWith(secret, { name, keys, passJwks }, certificate)
 }
 
 /** A CA that is renewed keeps its key, and its former certificate stays in the bundle. */
 async function makeCa(
   { secret, previous }: { secret: Secret; previous: Secret | undefined },
-  { provider, now }: ApplyDeps,
+  { provider, now, caSeconds }: ApplyDeps,
 ): Promise<void> {
   const keyPem = secretText(previous, 'tls.key')
   const name = { commonName: 'Sallyport installation CA' }
-  const life = { nowMs: now(), lifeSeconds: CA_LIFE_SECONDS }
+  const life = { nowMs: now(), lifeSeconds: caSeconds }
   const ca = createCa(keyPem === undefined ? name : { ...name, keys: keyPairFromPem(keyPem) }, life)
-  const bundle = joinBundle([ca.certificatePem, secretText(previous, 'ca.crt') ?? ''])
+  const bundle = joinBundle([ca.certificatePem, unexpired(secretText(previous, 'ca.crt') ?? '', now())])
   const data = secretData({ 'tls.crt': ca.certificatePem, 'tls.key': caKeyToPem(ca), 'ca.crt': bundle })
   await (previous === undefined ? provider.create({ ...secret, data }) : provider.apply({ ...secret, data }))
 }
 
-function issue(ca: CertificateAuthority, names: ServingNames, nowMs: number): ServingPair {
+/** A certificate does not outlive its CA. */
+function issue(
+  names: ServingNames,
+  { provider, namespace, names: own, now, certificateSeconds }: ApplyDeps,
+): ServingPair {
+  const secret = provider.store.get('Secret', namespace, own.ca)
+  if (secret === undefined) throw new Error('there is no installation CA yet')
+  const nowMs = now()
+  const ca = issuingCaOf(secret, nowMs)
   const { publicKey, privateKey } = generateKeyPair()
-  const life = { nowMs, lifeSeconds: SERVING_LIFE_SECONDS }
-  return {
-    certificatePem: issueServingCertificate(ca, { publicKey, ...names }, life),
-    keyPem: privateKeyToPem(privateKey),
-  }
-}
-
-function authorityOf({ provider, namespace, names }: ApplyDeps): CertificateAuthority {
-  const secret = provider.store.get('Secret', namespace, names.ca)
-  const [certificatePem, keyPem] = [secretText(secret, 'tls.crt'), secretText(secret, 'tls.key')]
-  if (certificatePem === undefined || keyPem === undefined) throw new Error('there is no installation CA yet')
-  return caFromPem({ certificatePem, keyPem })
+  const lifeSeconds = Math.min(certificateSeconds, (ca.endsAtMs - nowMs) / 1000)
+  const certificatePem = issueServingCertificate(ca, { publicKey, ...names }, { nowMs, lifeSeconds })
+  return { certificatePem: joinBundle([certificatePem, ca.chainPem]), keyPem: privateKeyToPem(privateKey) }
 }
 
 function bundleOf({ provider, namespace, names }: ApplyDeps): string {
-  return secretText(provider.store.get('Secret', namespace, names.ca), 'ca.crt') ?? ''
+  return caBundleOf(provider.store.get('Secret', namespace, names.ca)) ?? ''
 }

@@ -48,6 +48,11 @@ describe('the configuration of the operator', () => {
     ['a flag without its value', [URL_FLAG, '--namespace'], ['--namespace']],
     ['an URL that is not https', ['--controller-url=http://plain'], ['SALLYPORT_CONTROLLER_URL']],
     ['files without their directories', [URL_FLAG, '--provider=file'], ['SALLYPORT_DIR', 'SALLYPORT_STATE_DIR']],
+    [
+      'a certificate that would outlive its CA',
+      [URL_FLAG, '--ca-seconds=100', '--certificate-seconds=51'],
+      ['SALLYPORT_CERTIFICATE_SECONDS'],
+    ],
     ['a number that is none', [URL_FLAG, '--resync-seconds=soon'], ['SALLYPORT_RESYNC_SECONDS']],
     [
       'several at once',

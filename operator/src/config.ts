@@ -37,6 +37,7 @@ export type OperatorConfig = {
     caFile?: string
     audience: string
   }
+  certificates: { issuer: 'operator' | 'external'; caSeconds: number; certificateSeconds: number }
   namespace: string
   managedNamespaces: string[]
   /** Undefined: all. */
@@ -81,6 +82,10 @@ function settings(values: OperatorConfigSchema): Omit<OperatorConfig, 'proxy' | 
   const managed = values.SALLYPORT_MANAGED_NAMESPACES
   const watched = values.SALLYPORT_WATCH_NAMESPACES
   const resolver = values.SALLYPORT_CONNECTOR_RESOLVER
+  if (values.SALLYPORT_CERTIFICATE_SECONDS > values.SALLYPORT_CA_SECONDS / 2) {
+    const message = 'must be at most half of SALLYPORT_CA_SECONDS: a certificate does not outlive its CA'
+    throw new ConfigError('flags and environment', [{ field: 'SALLYPORT_CERTIFICATE_SECONDS', message }])
+  }
   return {
     provider: providerOf(values),
     release: values.SALLYPORT_RELEASE,
@@ -91,6 +96,11 @@ function settings(values: OperatorConfigSchema): Omit<OperatorConfig, 'proxy' | 
       names: list(values.SALLYPORT_CONTROLLER_NAMES),
       ...(caFile === undefined ? {} : { caFile }),
       audience: values.SALLYPORT_CONTROLLER_AUDIENCE ?? publicUrl ?? url.replace(/\/+$/, ''),
+    },
+    certificates: {
+      issuer: values.SALLYPORT_CERTIFICATES,
+      caSeconds: values.SALLYPORT_CA_SECONDS,
+      certificateSeconds: values.SALLYPORT_CERTIFICATE_SECONDS,
     },
     namespace: values.SALLYPORT_NAMESPACE,
     managedNamespaces: managed === undefined ? [values.SALLYPORT_NAMESPACE] : list(managed),

@@ -80,6 +80,7 @@ export class Gather {
       nodes: [...this.#store.all('Node')],
       budget: this.#store.get('PodDisruptionBudget', namespace, relayBudgetName(name)),
       installationCa: this.installationCa,
+      issued: [...this.#store.all('Secret')].filter(({ metadata }) => metadata.namespace === namespace),
     }
   }
 

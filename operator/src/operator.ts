@@ -108,6 +108,8 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
       told: new Map(),
       namespace: config.namespace,
       names: settings.names,
+      caSeconds: config.certificates.caSeconds,
+      certificateSeconds: config.certificates.certificateSeconds,
       now: () => clock.now(),
       removalWaitSeconds: config.removalWaitSeconds,
       resyncSeconds: config.resyncSeconds,
@@ -150,6 +152,7 @@ function createProvider(config: OperatorConfig, deps: ProviderDeps): Provider {
         ...{ ...provider, ...deps, namespace, managedNamespaces, watchNamespaces, identity },
         names: installationNames(release),
         controllerService: controller.service,
+        certificates: config.certificates.issuer,
       })
     }
     case 'file': {
@@ -189,6 +192,7 @@ function settingsOf(config: OperatorConfig, { platform }: Provider, controllerCa
     controllerPublicUrl: controller.publicUrl,
     controllerService: controller.service,
     controllerCa,
+    certificates: config.certificates.issuer,
     names: installationNames(config.release),
     controllerNames: controller.names,
     readsCluster: platform === 'cluster' && config.watchNamespaces === undefined,

@@ -126,9 +126,10 @@ export class World {
             .map(relay => key('Relay', nameOf(relay))),
         ]
       case 'Secret':
-        return this.#isAuthority(object) ? ['authority', ...this.#withSecrets()] : ownersOf(object)
+        if (this.#isAuthority(object)) return ['authority', ...this.#withSecrets()]
+        return [...ownersOf(object), ...relayOfIssued(object)]
       case 'ConfigMap':
-        return ['authority', ...this.#externalConnectors()]
+        return ['authority', ...this.#withSecrets()]
       case 'Service':
         return [
           ...(this.#isControllerService(object) ? ['authority'] : []),
@@ -198,13 +199,6 @@ export class World {
     return namespace === this.#settings.namespace && name === this.#settings.controllerService
   }
 
-  /** Those whose Secret has the Controller's public URL. */
-  #externalConnectors(): string[] {
-    return [...this.#store.all('Connector')]
-      .filter(({ spec }) => spec?.deployment === 'External')
-      .map(connector => key('Connector', nameOf(connector)))
-  }
-
   #publicUrlWorld(): PublicUrlWorld {
     const { namespace, names, controllerService } = this.#settings
     return {
@@ -222,6 +216,12 @@ export class World {
 
 export const key = (kind: Kind, name: ObjectName): string => `${kind}/${name}`
 const keys = (kind: Kind, names: Iterable<ObjectName>) => [...names].map(name => key(kind, name))
+
+/** The Relay for one of whose replicas the Secret may hold a certificate that someone else has issued. */
+function relayOfIssued({ metadata }: KubeObject): string[] {
+  const [, relay] = /^(.+)-[0-9]+-tls$/.exec(metadata.name) ?? []
+  return relay === undefined ? [] : [`Relay/${metadata.namespace}/${relay}`]
+}
 
 /** Owners of a child, and the RemoteNetwork with which those of all its Connectors are planned. */
 function ownersOf({ metadata }: KubeObject): string[] {

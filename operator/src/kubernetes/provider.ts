@@ -23,6 +23,8 @@ export type KubernetesOptions = {
   names: InstallationNames
   /** The Controller's Service, of its own namespace. */
   controllerService: string | undefined
+  /** Whether others issue the serving certificates, into Secrets of their own. */
+  certificates: 'operator' | 'external'
   managedNamespaces: readonly string[]
   watchNamespaces: readonly string[] | undefined
   identity: string
@@ -31,6 +33,9 @@ export type KubernetesOptions = {
   onChange: ChangeListener
   onWrite: (verb: string, kind: string) => void
 }
+
+const TLS_TYPE = 'kubernetes.io/tls'
+const isIssued = ({ type }: KubeObject) => type === TLS_TYPE
 
 type Named = { kind: 'Secret' | 'Service' | 'ConfigMap'; name: string }
 
@@ -55,10 +60,12 @@ export class KubernetesProvider implements Provider {
   }
 
   async start(): Promise<void> {
+    const { certificates, managedNamespaces } = this.#options
     await this.#operator.start()
     await Promise.all([
       ...ALL_KINDS.flatMap(kind => this.#namespacesOf(kind).map(namespace => this.#followKind(kind, namespace))),
       ...this.#named().map(named => this.#followNamed(named)),
+      ...(certificates === 'external' ? managedNamespaces.map(namespace => this.#followIssued(namespace)) : []),
     ])
   }
 
@@ -172,13 +179,29 @@ export class KubernetesProvider implements Provider {
     )
   }
 
+  /** Serving certificates that others issue. */
+  #followIssued(namespace: string): Promise<void> {
+    const where = { name: `Secret ${namespace} of type ${TLS_TYPE}`, namespace, field: `type=${TLS_TYPE}` }
+    return this.#follow('Secret', where, {
+      covers: object => object.metadata.namespace === namespace && !this.#isNamed(object) && isIssued(object),
+      shape: withoutManagers,
+    })
+  }
+
+  #isNamed({ kind, metadata }: KubeObject): boolean {
+    return (
+      metadata.namespace === this.#options.namespace &&
+      this.#named().some(named => named.kind === kind && named.name === metadata.name)
+    )
+  }
+
   #followKind(kind: AnyKind, namespace: string | undefined): Promise<void> {
-    const own = this.#named().filter(named => named.kind === kind)
-    const isNamed = ({ metadata }: KubeObject) =>
-      metadata.namespace === this.#options.namespace && own.some(({ name }) => name === metadata.name)
     const where = { name: `${kind} ${namespace ?? ''}`, namespace, label: Kube.selector(kind) }
     return this.#follow(kind, where, {
-      covers: object => (namespace === undefined || object.metadata.namespace === namespace) && !isNamed(object),
+      covers: object =>
+        (namespace === undefined || object.metadata.namespace === namespace) &&
+        !this.#isNamed({ ...object, kind }) &&
+        !isIssued(object),
       shape: object => shapeOf(kind, object),
     })
   }

@@ -1,7 +1,7 @@
 import { createCa, parseCertificate, pinOf, privateKeyToPem } from '@sallyport/trust'
 import { describe, expect, it } from 'vitest'
 import { installationNames } from '../installation.ts'
-import { type ConfigMap, type Secret, secretData } from '../object.ts'
+import { type ConfigMap, FIELD_MANAGER, MANAGED_BY_LABEL, type Secret, secretData, secretText } from '../object.ts'
 import { type AuthorityWorld, planAuthority } from './authority.ts'
 import { settingsOf } from './settings.fixture.ts'
 
@@ -11,7 +11,7 @@ const ca = createCa({ commonName: 'test' }, { nowMs: NOW, lifeSeconds: 3650 * 86
 const secret = (name: string, entries: Record<string, string>): Secret => ({
   apiVersion: 'v1',
   kind: 'Secret',
-  metadata: { name, namespace: 'sallyport' },
+  metadata: { name, namespace: 'sallyport', labels: { [MANAGED_BY_LABEL]: FIELD_MANAGER } },
   data: secretData(entries),
 })
 const caSecret = secret('sallyport-ca', {
@@ -94,5 +94,31 @@ describe('the CA', () => {
     const does = (nowMs: number) => stepsOf({ ca: caSecret }, settingsOf(), nowMs).map(step => step.do)
     expect(does(half)).toContain('makeCa')
     expect(does(half - DAY)).not.toContain('makeCa')
+  })
+})
+
+describe('certificates that others issue', () => {
+  const settings = settingsOf({ certificates: 'external' })
+  const issued = (entries: Record<string, string>) => secret('sallyport-controller-tls', entries)
+  const next = createCa({ commonName: 'next' }, { nowMs: NOW, lifeSeconds: 3600 }).certificatePem
+  const bundleOf = (world: Partial<AuthorityWorld>, nowMs = NOW) =>
+    stepsOf(world, settings, nowMs).flatMap(step =>
+      step.do === 'apply' && step.object.kind === 'Secret' ? [secretText(step.object as Secret, 'ca.crt')] : [],
+    )
+
+  it('are waited for, and none is issued', () => {
+    expect(stepsOf({}, settings).map(step => step.do)).toEqual(['makeStoreKey'])
+  })
+
+  it('bring the CA that vouches for them', () => {
+    expect(bundleOf({ controllerTls: issued({ 'ca.crt': ca.certificatePem }) })).toEqual([ca.certificatePem])
+    expect(() => bundleOf({ controllerTls: issued({}) })).toThrow(/sallyport-controller-tls has no ca.crt/)
+  })
+
+  it('of another CA leave the former one trusted until it expires', () => {
+    const trusted = secret('sallyport-ca', { 'ca.crt': next })
+    const controllerTls = issued({ 'ca.crt': ca.certificatePem })
+    expect(bundleOf({ controllerTls, ca: trusted })).toEqual([`${ca.certificatePem}${next}`])
+    expect(bundleOf({ controllerTls, ca: trusted }, NOW + 3_600_000)).toEqual([ca.certificatePem])
   })
 })

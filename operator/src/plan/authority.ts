@@ -1,7 +1,9 @@
 import { parseIp } from '@sallyport/policy'
-import { joinBundle, parseCertificate, renewalTimeMs, TrustError } from '@sallyport/trust'
-import { type Secret, secretText } from '../object.ts'
+import { joinBundle, parseCertificate, renewalTimeMs } from '@sallyport/trust'
+import { FIELD_MANAGER, MANAGED_BY_LABEL, type Secret, secretData, secretText } from '../object.ts'
+import { caBundleOf, issuingCaOf, unexpired } from './ca.ts'
 import { checkCertificate } from './certificate.ts'
+import { differs } from './difference.ts'
 import { childLabels } from './label.ts'
 import { planLogin } from './login.ts'
 import { type PublicUrlWorld, publicUrlOf } from './public-url.ts'
@@ -23,41 +25,42 @@ export function planAuthority(world: AuthorityWorld, settings: Settings, nowMs: 
   }
   const url = publicUrlOf(world, settings)
   const ca = settings.controllerCa ?? installationCaOf(world.ca, settings)
-  return joinPlans(
-    store,
-    planCa(world, settings, nowMs),
-    planControllerTls(world, url, settings, nowMs),
-    planLogin(world.login, { name: settings.names.login, url, ca }, settings),
-  )
+  const login = planLogin(world.login, { name: settings.names.login, url, ca }, settings)
+  if (settings.certificates === 'external') return joinPlans(store, planTrust(world, settings, nowMs), login)
+  return joinPlans(store, planCa(world, settings, nowMs), planControllerTls(world, url, settings, nowMs), login)
 }
 
 /** PEM of the CAs that vouch for serving certificates; undefined before there is one. */
 export function installationCaOf(ca: Secret | undefined, { controllerCa = '' }: Settings): string | undefined {
-  const bundle = secretText(ca, 'ca.crt')
+  const bundle = caBundleOf(ca)
   return bundle === undefined ? undefined : joinBundle([bundle, controllerCa])
 }
 
+/** A CA of the operator's own is renewed; one that someone else has put there is only used. */
 function planCa({ ca }: AuthorityWorld, settings: Settings, nowMs: number): Plan {
   const secret = ownSecret(settings.names.ca, settings)
+  const isOwn = ca?.metadata.labels?.[MANAGED_BY_LABEL] === FIELD_MANAGER
   const certificate = secretText(ca, 'tls.crt')
-  if (certificate === undefined) return { steps: [{ do: 'makeCa', secret, previous: undefined }] }
-  const renewAtMs = renewalOf(certificate, settings.names.ca)
-  if (nowMs >= renewAtMs) return { steps: [{ do: 'makeCa', secret, previous: ca }] }
-  return { steps: [], wakeAtMs: renewAtMs }
+  if (ca === undefined || (isOwn && certificate === undefined)) {
+    return { steps: [{ do: 'makeCa', secret, previous: ca }] }
+  }
+  const { certificatePem } = issuingCaOf(ca, isOwn ? Number.NEGATIVE_INFINITY : nowMs)
+  if (!isOwn) return { steps: [] }
+  const renewAtMs = renewalTimeMs(parseCertificate(certificatePem))
+  return nowMs < renewAtMs ? { steps: [], wakeAtMs: renewAtMs } : { steps: [{ do: 'makeCa', secret, previous: ca }] }
 }
 
-function renewalOf(certificatePem: string, name: string): number {
-  try {
-    return renewalTimeMs(parseCertificate(certificatePem))
-  } catch (error) {
-    if (error instanceof TrustError) {
-      // Making another would cut off everyone who trusts it, so a person has to decide.
-      throw new Error(`Secret ${name} holds no certificate: restore it, or delete it to begin anew`, {
-        cause: error,
-      })
-    }
-    throw error
+/** The CAs of certificates that others issue: that of the Controller's, and those before it until they expire. */
+function planTrust({ ca, controllerTls }: AuthorityWorld, settings: Settings, nowMs: number): Plan {
+  if (controllerTls === undefined) return { steps: [] }
+  const given = joinBundle([secretText(controllerTls, 'ca.crt') ?? ''])
+  if (given === '') {
+    const { name } = controllerTls.metadata
+    throw new Error(`Secret ${name} has no ca.crt: external certificates must come from a CA of your own`)
   }
+  const bundle = unexpired(joinBundle([given, secretText(ca, 'ca.crt') ?? '']), nowMs)
+  const object: Secret = { ...ownSecret(settings.names.ca, settings), data: secretData({ 'ca.crt': bundle }) }
+  return { steps: differs(object, ca) || secretText(ca, 'tls.key') !== undefined ? [{ do: 'apply', object }] : [] }
 }
 
 function planControllerTls(
@@ -71,7 +74,8 @@ function planControllerTls(
   const names = controllerNames(settings, publicUrl)
   const [certificatePem, keyPem] = [secretText(controllerTls, 'tls.crt'), secretText(controllerTls, 'tls.key')]
   const certificate = checkCertificate(certificatePem, keyPem, { names, installationCa, nowMs })
-  if (certificate !== undefined) return { steps: [], wakeAtMs: certificate.renewAtMs }
+  const isTold = joinBundle([secretText(controllerTls, 'ca.crt') ?? '']) === caBundleOf(ca)
+  if (certificate !== undefined && isTold) return { steps: [], wakeAtMs: certificate.renewAtMs }
   const secret = ownSecret(settings.names.controllerTls, settings)
   return { steps: [{ do: 'makeControllerCertificate', secret, names }] }
 }

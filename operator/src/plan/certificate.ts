@@ -2,25 +2,25 @@ import type { X509Certificate } from 'node:crypto'
 import { isIssuedBy, keyPairFromPem, parseCertificate, pinOf, renewalTimeMs, TrustError } from '@sallyport/trust'
 import type { ServingNames } from './step.ts'
 
-/** What a serving certificate must be. */
-export type CertificateCheck = { names: ServingNames; installationCa: string; nowMs: number }
+/** What a serving certificate must be; `renewed`: it is also not due for renewal. */
+export type CertificateCheck = { names: ServingNames; installationCa: string; nowMs: number; renewed?: boolean }
 export type ServingPair = { certificatePem: string; keyPem: string }
 
-/** The certificate, if it is sound: of the CA, for exactly these names, with its key, not due for renewal. */
+/** The certificate, if it is sound: of the CA, for these names (and no others, if it is ours to renew), with its key, not due for renewal. */
 export function checkCertificate(
   certificatePem: string | undefined,
   keyPem: string | undefined,
-  { names, installationCa, nowMs }: CertificateCheck,
+  { names, installationCa, nowMs, renewed = true }: CertificateCheck,
 ): { pair: ServingPair; renewAtMs: number } | undefined {
   if (certificatePem === undefined || keyPem === undefined) return undefined
   try {
     const certificate = parseCertificate(certificatePem)
     const renewAtMs = renewalTimeMs(certificate)
     const fits =
-      nowMs < renewAtMs &&
+      (nowMs < renewAtMs || !renewed) &&
       isIssuedBy(certificate, installationCa, nowMs) &&
       pinOf(keyPairFromPem(keyPem).publicKey) === pinOf(certificate.publicKey) &&
-      hasNames(certificate, names)
+      hasNames(certificate, names, renewed)
     return fits ? { pair: { certificatePem, keyPem }, renewAtMs } : undefined
   } catch (error) {
     // What cannot be read is made again.
@@ -29,10 +29,14 @@ export function checkCertificate(
   }
 }
 
-function hasNames({ subjectAltName = '' }: X509Certificate, { dnsNames, ipAddresses }: ServingNames): boolean {
+function hasNames(
+  { subjectAltName = '' }: X509Certificate,
+  { dnsNames, ipAddresses }: ServingNames,
+  exactly: boolean,
+): boolean {
   const wanted = [...dnsNames.map(name => `DNS:${name}`), ...ipAddresses.map(address => `IP Address:${address}`)]
   const there = subjectAltName.split(', ')
-  return wanted.length === there.length && wanted.every(name => there.some(one => sameName(one, name)))
+  return (wanted.length === there.length || !exactly) && wanted.every(name => there.some(one => sameName(one, name)))
 }
 
 /** OpenSSL writes IPv6 addresses in capitals and without `::`. */

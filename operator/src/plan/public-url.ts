@@ -1,6 +1,6 @@
 import type { ConfigMap, KubeObject } from '../object.ts'
+import { hostPort, type NodeFields } from './address.ts'
 import type { ServiceFields } from './exposure.ts'
-import { hostPort, type NodeFields } from './replica.ts'
 import type { Settings } from './step.ts'
 
 /** What decides about the Controller's public URL. */

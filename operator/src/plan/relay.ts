@@ -1,5 +1,6 @@
 import { parser, type RelayBody, RelaySecret, type RelayState } from '@sallyport/schema'
 import { type Declared, type KubeObject, ownerReference, type Secret, secretData, secretText } from '../object.ts'
+import { controllerNames } from './authority.ts'
 import { type CertificateCheck, checkCertificate } from './certificate.ts'
 import { isFalse, isTrue, planStatus, summary, type Verdict } from './condition.ts'
 import { differs } from './difference.ts'
@@ -24,7 +25,7 @@ const relaySecret = parser(RelaySecret)
 export function planRelay(world: RelayWorld, context: Context): Plan {
   const { relay } = world
   const { controller, settings, nowMs } = context
-  const refusal = refuse(relay, settings.managedNamespaces)
+  const refusal = refuse(relay, settings.managedNamespaces) ?? reserved(world, context)
   const replicas = refusal === undefined ? replicasOf(world) : []
   const surplus = relayRowUids(relay).filter(uid => !replicas.some(replica => replica.uid === uid))
   const removed: Plan = {
@@ -39,6 +40,18 @@ export function planRelay(world: RelayWorld, context: Context): Plan {
     { steps: [...rollout.steps, ...planBudget(budgetWant(relay, replicas), world.budget, settings.platform)] },
     removed,
     statusOf(world, replicas, rollout, context),
+  )
+}
+
+/** A Relay would get a certificate for its host: nobody may have one for the Controller's by declaring a Relay. */
+function reserved(world: RelayWorld, { settings, publicUrl }: Context): Verdict | undefined {
+  const { dnsNames } = controllerNames(settings, publicUrl)
+  const taken = replicasOf(world).find(({ name }) => dnsNames.some(host => host.toLowerCase() === name))
+  if (taken === undefined) return undefined
+  return isFalse(
+    'Accepted',
+    'NameReserved',
+    `the address of replica ${taken.index} names the host of the Controller, ${taken.name}`,
   )
 }
 
@@ -115,7 +128,7 @@ const named = (name: string) => (object: KubeObject) => object.metadata.name ===
 
 function planSecret(world: RelayWorld, { index, uid, name, child }: Replica, context: Context): Plan {
   const { relay, installationCa } = world
-  const { controller, nowMs } = context
+  const { controller, settings } = context
   const state = controller.row(uid)?.relay
   const { trust } = controller
   if (state === undefined || trust === undefined || installationCa === undefined) return { steps: [] }
@@ -133,8 +146,9 @@ function planSecret(world: RelayWorld, { index, uid, name, child }: Replica, con
     type: 'Opaque',
   }
   const keys = holdsKeys(secret, state) ? keysOf(secret) : undefined
-  const check: CertificateCheck = { names: { dnsNames: [name], ipAddresses: [] }, installationCa, nowMs }
-  const certificate = checkCertificate(secretText(secret, 'tls.crt'), secretText(secret, 'tls.key'), check)
+  const isExternal = settings.certificates === 'external'
+  const certificate = certificateOf(world, { name, child }, context)
+  if (isExternal && certificate === undefined) return { steps: [] }
   if (keys === undefined || certificate === undefined) {
     const want = { name, passJwks, keys, certificate: certificate?.pair }
     return { steps: [{ do: 'relaySecret', uid, secret: base, want }] }
@@ -144,8 +158,27 @@ function planSecret(world: RelayWorld, { index, uid, name, child }: Replica, con
   if (steps.length === 0 && state.keyIds.some(id => !state.acknowledgedKeyIds.includes(id))) {
     steps.push({ do: 'acknowledgeKeys', uid, keyIds: state.keyIds })
   }
-  return { steps, wakeAtMs: certificate.renewAtMs }
+  return isExternal ? { steps } : { steps, wakeAtMs: certificate!.renewAtMs }
 }
+
+/** The serving certificate that a replica has, or where others issue them is given. */
+function certificateOf(
+  world: RelayWorld,
+  { name, child }: Pick<Replica, 'name' | 'child'>,
+  { settings, nowMs }: Context,
+) {
+  const { installationCa = '', issued, secrets } = world
+  const renewed = settings.certificates === 'operator'
+  const check: CertificateCheck = { names: { dnsNames: [name], ipAddresses: [] }, installationCa, nowMs, renewed }
+  const given = renewed ? [] : issued.filter(({ metadata }) => metadata.name === issuedName(child))
+  const held = secrets.filter(({ metadata }) => metadata.name === child)
+  return [...given, ...held]
+    .map(source => checkCertificate(secretText(source, 'tls.crt'), secretText(source, 'tls.key'), check))
+    .find(found => found !== undefined)
+}
+
+/** Name of the Secret with the certificate that someone else has issued for a replica. */
+export const issuedName = (child: string) => `${child}-tls`
 
 /** The whole Secret of a Relay's replica. */
 export function relaySecretWith(
@@ -185,12 +218,9 @@ function surplusChildren({ relay, secrets, deployments, services }: RelayWorld, 
   ].map(object => ({ do: 'remove', object }))
 }
 
-function statusOf(
-  { relay, deployments }: RelayWorld,
-  replicas: readonly Replica[],
-  rollout: Rollout,
-  { controller, settings, nowMs }: Context,
-): Plan {
+function statusOf(world: RelayWorld, replicas: readonly Replica[], rollout: Rollout, context: Context): Plan {
+  const { relay, deployments } = world
+  const { controller, settings, nowMs } = context
   const endpoints = replicas.flatMap(({ index, name, address }) =>
     address === undefined ? [] : [{ index, name, address }],
   )
@@ -204,7 +234,14 @@ function statusOf(
   const all = `${ready} of ${replicas.length} replicas have a Connector`
   const settled =
     ready < replicas.length ? isTrue('Progressing', 'Working', all) : isFalse('Progressing', 'Settled', all)
-  const available = availability(relay, replicas, { ready, endpoints: endpoints.length }, { controller, settings })
+  const isUncertified = (replica: Replica) => certificateOf(world, replica, context) === undefined
+  const uncertified = settings.certificates === 'external' ? replicas.find(isUncertified) : undefined
+  const available = availability(
+    relay,
+    replicas,
+    { ready, endpoints: endpoints.length, uncertified },
+    { controller, settings },
+  )
   return planStatus(
     relay,
     [summary([accepted, available]), accepted, available, progressing(relay, rollout, settled)],
@@ -216,7 +253,7 @@ function statusOf(
 function availability(
   relay: Declared<'Relay'>,
   replicas: readonly Replica[],
-  { ready, endpoints }: { ready: number; endpoints: number },
+  { ready, endpoints, uncertified }: { ready: number; endpoints: number; uncertified: Replica | undefined },
   { controller, settings }: Pick<Context, 'controller' | 'settings'>,
 ): Verdict {
   const name = `${relay.metadata.namespace}/${relay.metadata.name}`
@@ -234,5 +271,9 @@ function availability(
     .map(uid => controller.refusal(uid))
     .find(reason => reason !== undefined)
   if (refusal !== undefined) return isFalse('Available', 'Refused', refusal)
+  if (uncertified !== undefined) {
+    const secret = `${relay.metadata.namespace}/${issuedName(uncertified.child)}`
+    return isFalse('Available', 'CertificatePending', `Secret ${secret} holds no certificate for ${uncertified.name}`)
+  }
   return isFalse('Available', 'NoRegistration', `no Connector is registered at ${name}`)
 }

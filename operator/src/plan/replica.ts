@@ -1,5 +1,6 @@
 import { parseIp } from '@sallyport/policy'
 import type { Declared, KubeObject, Secret } from '../object.ts'
+import { hostPort, type NodeFields } from './address.ts'
 import type { ServiceFields } from './exposure.ts'
 import { uuidV5 } from './row.ts'
 import { RELAY_PORT } from './workload.ts'
@@ -13,6 +14,8 @@ export type RelayWorld = {
   nodes: readonly KubeObject[]
   budget: KubeObject | undefined
   installationCa: string | undefined
+  /** Secrets with serving certificates that others issue, where the operator does not. */
+  issued: readonly Secret[]
 }
 
 /** One replica: to everyone else a Relay of its own. */
@@ -51,8 +54,6 @@ function addressOf({ relay, services, nodes }: RelayWorld, index: number): strin
   return service === undefined ? undefined : serviceAddress(service, nodes)
 }
 
-export type NodeFields = { status?: { addresses?: { type: string; address: string }[] } }
-
 function serviceAddress(service: KubeObject, nodes: readonly KubeObject[]): string | undefined {
   // The API server has validated both.
   const { spec, status } = service as ServiceFields
@@ -68,5 +69,3 @@ function serviceAddress(service: KubeObject, nodes: readonly KubeObject[]): stri
     addresses.find(({ type }) => type === 'ExternalIP') ?? addresses.find(({ type }) => type === 'InternalIP')
   return chosen === undefined ? undefined : hostPort(chosen.address, nodePort)
 }
-
-export const hostPort = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)

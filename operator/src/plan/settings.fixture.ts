@@ -17,6 +17,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
     controllerService: undefined,
     controllerCa: undefined,
     controllerNames: [],
+    certificates: 'operator',
     platform: 'cluster',
     readsCluster: true,
     ...changes,

@@ -81,6 +81,8 @@ export type Settings = {
   controllerNames: readonly string[]
   /** Whether it may read what belongs to no namespace: Namespaces with their labels, and Nodes. */
   readsCluster: boolean
+  /** Who issues serving certificates. */
+  certificates: 'operator' | 'external'
   /** Pods of a cluster, or processes of this machine. */
   platform: 'cluster' | 'host'
 }

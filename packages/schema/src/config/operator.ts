@@ -51,6 +51,23 @@ export const OperatorConfigSchema = Type.Object(
         2048,
       ),
     ),
+    SALLYPORT_CERTIFICATES: oneOf(['operator', 'external'], {
+      default: 'operator',
+      description:
+        'Who issues serving certificates: the operator with its CA, or someone else who writes tls.crt, tls.key and ca.crt into Secrets of type kubernetes.io/tls: <release>-controller-tls, and <relay>-<index>-tls for each Relay replica.',
+    }),
+    SALLYPORT_CA_SECONDS: Type.Integer({
+      minimum: 60,
+      maximum: 20 * 365 * 86_400,
+      default: 3650 * 86_400,
+      description: 'Life of the CA that the operator makes; renewed at half of it, with the same key.',
+    }),
+    SALLYPORT_CERTIFICATE_SECONDS: Type.Integer({
+      minimum: 20,
+      maximum: 825 * 86_400,
+      default: 60 * 86_400,
+      description: 'Life of serving certificates of the Controller and of Relays; renewed at half of it.',
+    }),
     SALLYPORT_NAMESPACE: {
       ...Namespace,
       default: 'default',

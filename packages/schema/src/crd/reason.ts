@@ -40,6 +40,12 @@ export const REASONS = {
     meaning: 'An older Resource of the network, of whatever namespace, has the same exact name or alias.',
     remedy: 'Choose another name, or delete the older Resource that the message names: then this one gets the name.',
   },
+  NameReserved: {
+    on: ['Accepted'],
+    meaning:
+      "The Relay's address names the host of the Controller, so that its certificate would speak for the Controller.",
+    remedy: 'Give the Relay a host name of its own, or an IP address.',
+  },
   Resolved: { on: ['ResolvedRefs'], meaning: 'Every object that it names exists.', remedy: '' },
   RemoteNetworkNotFound: {
     on: ['ResolvedRefs', 'Accepted'],
@@ -118,6 +124,11 @@ export const REASONS = {
     on: ['Available'],
     meaning: 'The Services have no address yet.',
     remedy: 'Wait for the load balancer, or choose another way in spec.address.',
+  },
+  CertificatePending: {
+    on: ['Available'],
+    meaning: 'Others issue the serving certificates, and there is none for a replica.',
+    remedy: 'Have it written into the Secret that the message names, with the name that the message names.',
   },
   RollingOut: {
     on: ['Progressing'],

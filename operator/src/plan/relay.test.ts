@@ -1,0 +1,112 @@
+import { createCa, generateKeyPair, issueServingCertificate, privateKeyToPem } from '@sallyport/trust'
+import { describe, expect, it } from 'vitest'
+import { type Declared, type Secret, secretData } from '../object.ts'
+import { planRelay } from './relay.ts'
+import type { RelayWorld } from './replica.ts'
+import { settingsOf } from './settings.fixture.ts'
+import type { Context, Settings } from './step.ts'
+
+const NOW = Date.parse('2030-01-01T00:00:00Z')
+const UID = '0f2b7b7e-2f5c-4a0b-9f0e-7d1f6c1a4b11'
+const relay = (template: string): Declared<'Relay'> => ({
+  apiVersion: 'sallyport.dev/v1alpha1',
+  kind: 'Relay',
+  metadata: {
+    ...{ name: 'edge', namespace: 'sallyport', uid: UID, generation: 1 },
+    creationTimestamp: '2030-01-01T00:00:00Z',
+  },
+  spec: { replicas: 1, address: { template } },
+})
+const world = (template: string, more: Partial<RelayWorld> = {}): RelayWorld => ({
+  relay: relay(template),
+  ...{
+    secrets: [],
+    deployments: [],
+    services: [],
+    nodes: [],
+    issued: [],
+    budget: undefined,
+    installationCa: undefined,
+  },
+  ...more,
+})
+const context = (changes: Partial<Settings> = {}): Context => ({
+  nowMs: NOW,
+  publicUrl: 'https://controller.example.com:8443',
+  settings: settingsOf({ controllerUrl: 'https://inside.svc', controllerNames: ['Alias.example.com'], ...changes }),
+  controller: {
+    known: true,
+    reachable: true,
+    trust: {
+      ...{ tenant: 'default', issuer: 'sallyport://default', tenantCa: '' },
+      jwks: { clientAcl: { keys: [] }, connectorAcl: { keys: [] }, relayPass: { keys: [] } },
+    },
+    row: uid => ({
+      ...{ kind: 'relay', uid, digest: 'x', revision: 1 },
+      relay: { keyIds: ['1'], acknowledgedKeyIds: ['1'], registered: false },
+    }),
+    slot: () => undefined,
+    refusal: () => undefined,
+  },
+})
+const dos = (template: string, more: Partial<RelayWorld> = {}, changes: Partial<Settings> = {}) =>
+  planRelay(world(template, more), context(changes)).steps
+const conditionOf = (steps: ReturnType<typeof dos>, type: string) =>
+  steps.flatMap(step => (step.do === 'status' ? (step.status.conditions ?? []) : [])).find(one => one.type === type)
+
+describe('a Relay', () => {
+  it.each([
+    ['the public URL', 'controller.example.com:7443', 'NameReserved'],
+    ['the public URL, in capitals and with a dot', 'Controller.Example.COM.:7443', 'NameReserved'],
+    ['the URL in the cluster', 'inside.svc:7443', 'NameReserved'],
+    ['a further name', 'alias.example.com:7443', 'NameReserved'],
+    ['a host beside it', 'relay.example.com:7443', 'Accepted'],
+    ['a host below it', 'r{index}.controller.example.com:7443', 'Accepted'],
+    ['an IP address', '192.0.2.1:7443', 'Accepted'],
+  ])('may not have the name of the Controller: %s is judged', (_, template, reason) => {
+    const steps = dos(template)
+    expect(conditionOf(steps, 'Accepted')).toMatchObject({ reason, status: reason === 'Accepted' ? 'True' : 'False' })
+    expect(steps.some(step => step.do === 'putRow')).toBe(reason === 'Accepted')
+  })
+
+  it('loses row and Secret when its name becomes that of the Controller', () => {
+    const metadata = { name: 'edge-0', namespace: 'sallyport', labels: { 'sallyport.dev/relay': 'edge' } }
+    const secret: Secret = { apiVersion: 'v1', kind: 'Secret', metadata }
+    const steps = dos('controller.example.com:7443', { secrets: [secret] })
+    expect(steps).toContainEqual({ do: 'remove', object: secret })
+    expect(steps.some(step => step.do === 'deleteRow')).toBe(true)
+  })
+})
+
+describe("a Relay's certificate that others issue", () => {
+  const ca = createCa({ commonName: 'theirs' }, { nowMs: NOW, lifeSeconds: 86_400 })
+  const issue = (name: string, dnsName: string): Secret => {
+    const { publicKey, privateKey } = generateKeyPair()
+    const dnsNames = [dnsName, 'another.example.com']
+    const certificate = issueServingCertificate(ca, { publicKey, dnsNames }, { nowMs: NOW, lifeSeconds: 3600 })
+    const data = secretData({ 'tls.crt': certificate, 'tls.key': privateKeyToPem(privateKey) })
+    return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'sallyport' }, data }
+  }
+  const plan = (issued: Secret[]) =>
+    dos('relay.example.com:7443', { issued, installationCa: ca.certificatePem }, { certificates: 'external' })
+  const wants = (steps: ReturnType<typeof dos>) => steps.flatMap(step => (step.do === 'relaySecret' ? [step.want] : []))
+
+  it('is taken over from the Secret of its replica', () => {
+    const issued = issue('edge-0-tls', 'relay.example.com')
+    const [want] = wants(plan([issue('edge-1-tls', 'relay.example.com'), issued]))
+    expect(secretData({ 'tls.crt': want?.certificate?.certificatePem ?? '' })['tls.crt']).toBe(issued.data?.['tls.crt'])
+  })
+
+  it.each([
+    ['there is none', []],
+    ['it is for another host', [issue('edge-0-tls', 'elsewhere.example.com')]],
+    ["it is another replica's", [issue('edge-1-tls', 'relay.example.com')]],
+  ])('is waited for, and none is issued, while %s', (_, issued) => {
+    const steps = plan(issued)
+    expect(wants(steps)).toEqual([])
+    expect(conditionOf(steps, 'Available')).toMatchObject({
+      reason: 'CertificatePending',
+      message: 'Secret sallyport/edge-0-tls holds no certificate for relay.example.com',
+    })
+  })
+})
