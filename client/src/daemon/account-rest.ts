@@ -1,10 +1,10 @@
 import { type Clock, type ControllerClient, createControllerClient, type ProxySettings } from '@sallyport/runtime'
 import { type Parser, parser, WhyAnswer } from '@sallyport/schema'
-import type { Profile } from '../login/profile.ts'
 import type { TokenKeeper } from '../login/token-keeper.ts'
 import { restFailure } from './rest-failure.ts'
 
-type Reach = { profile: Profile; proxy: ProxySettings; clock: Clock }
+/** `ca`: PEM of the CA that is trusted; absent: the public ones. */
+type Reach = { ca?: () => string; proxy: ProxySettings; clock: Clock }
 
 const whyAnswer = parser(WhyAnswer)
 
@@ -13,7 +13,7 @@ export class AccountRest {
   readonly #client: ControllerClient
 
   constructor(reach: Reach, keeper: TokenKeeper) {
-    this.#client = restOf(reach, reach.profile.controllerUrl, (method, url) => keeper.headers(method, url))
+    this.#client = restOf(reach, keeper.profile.controllerUrl, (method, url) => keeper.headers(method, url))
   }
 
   /** Throws ClientError. */
@@ -36,9 +36,9 @@ export class AccountRest {
   }
 }
 
-/** REST client for a URL of the Controller, trusting the CA of the profile. */
+/** REST client for a URL of the Controller. */
 export function restOf(
-  { profile, proxy, clock }: Reach,
+  { ca, proxy, clock }: Reach,
   url: string,
   headers?: (method: string, url: string) => Promise<Record<string, string>>,
 ): ControllerClient {
@@ -46,7 +46,7 @@ export function restOf(
     url,
     proxy,
     clock,
-    ...(profile.ca === undefined ? {} : { ca: () => profile.ca ?? '' }),
+    ...(ca === undefined ? {} : { ca }),
     ...(headers === undefined ? {} : { headers }),
   })
 }

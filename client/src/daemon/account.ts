@@ -14,6 +14,7 @@ import { deviceIdOf, type KeyPair, randomId, thumbprintOf } from '@sallyport/tru
 import { Knowledge } from '../access/knowledge.ts'
 import { type Routed, routeTo } from '../access/route.ts'
 import { ClientError } from '../error.ts'
+import { CaKeeper, isSameKey } from '../login/ca-keeper.ts'
 import type { Profile, ProfileStore } from '../login/profile.ts'
 import { type TokenAnswer, TokenKeeper } from '../login/token-keeper.ts'
 import type { Dial } from '../session/live-session.ts'
@@ -53,6 +54,8 @@ export class Account {
   readonly rest: AccountRest
   readonly #options: AccountOptions
   readonly #loginRest: ControllerClient
+  readonly #reach: ConstructorParameters<typeof AccountRest>[0]
+  #caKeeper: CaKeeper | undefined
   readonly #device: DeviceId
   readonly #bell = new Bell()
   #channel: ControlChannel<ToClient, FromClient> | undefined
@@ -67,9 +70,12 @@ export class Account {
     this.#options = options
     this.#device = deviceIdOf(keys.publicKey)
     this.knowledge = new Knowledge({ device: this.#device, jkt: thumbprintOf(keys.publicKey) })
-    this.#loginRest = restOf(options, new URL(profile.url).origin)
+    // The certificate of the CA may be renewed meanwhile; that there is one stays.
+    const ca = () => this.keeper.profile.ca ?? ''
+    this.#reach = { ...(profile.ca === undefined ? {} : { ca }), proxy: options.proxy, clock }
+    this.#loginRest = restOf(this.#reach, new URL(profile.url).origin)
     this.keeper = new TokenKeeper({ profile, store, keys, rest: this.#loginRest, clock, now: this.now })
-    this.rest = new AccountRest(options, this.keeper)
+    this.rest = new AccountRest(this.#reach, this.keeper)
     this.pool = new SessionPool({
       dial: options.dialWith(this.knowledge),
       clock,
@@ -101,11 +107,17 @@ export class Account {
 
   /** Opens the control channel and keeps it open. */
   start(): void {
-    const { clock, proxy, profile } = this.#options
+    const { clock, proxy, log } = this.#options
+    const { ca } = this.#reach
     const url = () => channelUrl(this.keeper.profile.controllerUrl, '/v1/client')
+    if (ca !== undefined) {
+      const keep = (renewed: string) => this.keeper.keepCa(renewed)
+      const controller = this.keeper.profile.url
+      this.#caKeeper ??= new CaKeeper({ url: controller, ca, keep, clock, proxy, log, now: this.now })
+    }
     this.#channel = new ControlChannel<ToClient, FromClient>({
       url,
-      ...(profile.ca === undefined ? {} : { ca: () => profile.ca ?? '' }),
+      ...(ca === undefined ? {} : { ca }),
       headers: () => this.#headers(url().replace(/^wss/, 'https')),
       incoming,
       heartbeat: () => ({ type: 'heartbeat', nowMs: clock.now() }),
@@ -119,7 +131,8 @@ export class Account {
   /** Whether a login with `profile` is this one made anew. */
   isRenewedBy({ url, ca }: Profile): boolean {
     const { profile } = this.keeper
-    return profile.url === url && profile.ca === ca
+    const isSameCa = ca === undefined || profile.ca === undefined ? ca === profile.ca : isSameKey(ca, profile.ca)
+    return profile.url === url && isSameCa
   }
 
   /** Closes the control channel while the person logs in anew, so that the end of the old login is not taken for the end of access. */
@@ -182,6 +195,7 @@ export class Account {
 
   async close(): Promise<void> {
     this.pool.close()
+    this.#caKeeper?.close()
     await this.#channel?.close('bye')
     this.rest.close()
     this.#loginRest.close()

@@ -35,6 +35,7 @@ export class TokenKeeper {
   #profile: Profile
   #access: { token: string; renewAtMs: number } | undefined
   #renewing: Promise<string> | undefined
+  #saving: Promise<void> = Promise.resolve()
 
   constructor(options: KeeperOptions) {
     this.#options = options
@@ -49,7 +50,7 @@ export class TokenKeeper {
   async accept(answer: TokenAnswer): Promise<void> {
     const { retryKey: _, ...profile } = this.#profile
     this.#profile = { ...profile, controllerUrl: answer.controller_url, refreshToken: answer.refresh_token }
-    await this.#options.store.write(this.#profile)
+    await this.#save()
     const renewAtMs = this.#options.clock.monotonic() + answer.expires_in * 1000 * RENEW_AT
     this.#access = { token: answer.access_token, renewAtMs }
   }
@@ -76,6 +77,12 @@ export class TokenKeeper {
     this.#access = undefined
   }
 
+  /** Takes a newer certificate of the CA that is trusted. */
+  async keepCa(ca: string): Promise<void> {
+    this.#profile = { ...this.#profile, ca }
+    await this.#save()
+  }
+
   /** Tells the Controller that the login is over. */
   async revoke(): Promise<void> {
     const token = this.#profile.refreshToken
@@ -87,12 +94,19 @@ export class TokenKeeper {
     })
   }
 
+  /** One write after the other, each of what holds then: an older one never comes last. */
+  #save(): Promise<void> {
+    const write = () => this.#options.store.write(this.#profile)
+    this.#saving = this.#saving.then(write, write)
+    return this.#saving
+  }
+
   async #renew(): Promise<string> {
     const { refreshToken } = this.#profile
     if (refreshToken === undefined) throw new ClientError('login_required', 'there is no login')
     // On disk before it is sent: a crash between answer and write loses nothing.
     this.#profile = { ...this.#profile, retryKey: this.#profile.retryKey ?? randomId() }
-    await this.#options.store.write(this.#profile)
+    await this.#save()
     const answer = await requestToken(this.#options, this.#profile, {
       grant_type: 'refresh_token',
       refresh_token: refreshToken,
