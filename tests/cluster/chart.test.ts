@@ -2,12 +2,12 @@
  * The chart on a real node, as a newcomer uses it: `helm install` with the try-out's values, `kubectl apply -k` of the quickstart, the login
  * that the notes print, and a pod's Service is reached from outside of the cluster's network. Then all of it goes, but for what must stay.
  */
-import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ADA, bySocks, Device, eventually, httpGet } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { find, helm, image, KIND_OF_CLUSTER, kube, kubectl } from './cluster.ts'
+import { find, helm, image, kube, kubectl, makeNodeDirectory } from './cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
 const OVERLAY = join(root, 'examples/quickstart/overlays/node')
@@ -38,7 +38,7 @@ describe('the chart on a node', () => {
     const images = Object.fromEntries(['operator', 'controller', 'relay', 'connector'].map(name => [name, { tag }]))
     return JSON.stringify({
       images,
-      ...(KIND_OF_CLUSTER === 'kind' ? {} : { controller: { persistence: { hostPath: database } } }),
+      controller: { persistence: { hostPath: database } },
     })
   }
 
@@ -46,10 +46,7 @@ describe('the chart on a node', () => {
   const quickstart = async () =>
     (await kube(['kustomize', OVERLAY])).replaceAll('sallyport/relay:0.1.0', image('relay'))
 
-  beforeAll(() => {
-    mkdirSync(database, { mode: 0o700 })
-    chownSync(database, USER, USER)
-  })
+  beforeAll(() => makeNodeDirectory(database, USER))
   afterAll(async () => {
     await Promise.all(devices.map(device => device.close()))
     await kubectl(['delete', 'namespace', NAMESPACE, 'office', '--ignore-not-found', '--wait=false'])

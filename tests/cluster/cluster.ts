@@ -46,6 +46,15 @@ export async function nodeAddress(): Promise<string> {
   return kube(['get', 'nodes', '-o', `jsonpath=${path}`])
 }
 
+/** Makes a directory of the first node, for a hostPath volume of pods that run as `user`. */
+export async function makeNodeDirectory(path: string, user: number): Promise<void> {
+  const script = `mkdir -p ${path} && chown ${user}:${user} ${path} && chmod 700 ${path}`
+  // A node of hack/kube has the machine's file system, one of kind its own.
+  const within = KIND_OF_CLUSTER === 'kind' ? ['docker', 'exec', 'kind-control-plane'] : []
+  const [command = 'sh', ...args] = [...within, 'sh', '-c', script]
+  await succeed(command, args)
+}
+
 /** Builds an image from a Dockerfile and loads it into every node: for a test that needs another version of something. */
 export async function buildImage(dockerfile: string, context: string, name: string): Promise<void> {
   const scripts = join(import.meta.dirname, '../../hack')

@@ -6,10 +6,10 @@ const MAX_STATEMENTS = 512
 
 /**
  * Kysely's dialect over `node:sqlite`. `synchronous=FULL`: what a transaction acknowledged survives the process and the machine.
- * Foreign keys are not used; every table stands by its tenant.
+ * Foreign keys are not used; every table stands by its tenant. Throws Error when the file cannot be opened.
  */
 export function sqliteDialect(path: string): Dialect {
-  const database = new DatabaseSync(path)
+  const database = open(path)
   database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma busy_timeout = 5000')
   const kept = new Map<string, SqliteStatement>()
   return new SqliteDialect({
@@ -25,6 +25,22 @@ export function sqliteDialect(path: string): Dialect {
       },
     },
   })
+}
+
+function open(path: string): DatabaseSync {
+  try {
+    return new DatabaseSync(path)
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    const user = process.getuid?.()
+    const whose = user === undefined ? 'this process' : `user ${user}`
+    throw new Error(
+      `database.path ${path}: ${detail}; its directory must exist and ${whose} must be able to write to it`,
+      {
+        cause,
+      },
+    )
+  }
 }
 
 function adapt(statement: StatementSync): SqliteStatement {

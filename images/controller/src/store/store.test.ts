@@ -78,3 +78,10 @@ it('what was committed is there when the file is opened again', async () => {
   const row = await second.db.selectFrom('tenants').select('revision').where('name', '=', 'default').executeTakeFirst()
   expect(row?.revision).toBe(42)
 })
+
+it('a database that cannot be opened is named, with what it needs', () => {
+  const path = join(dir, 'missing', 'controller.db')
+  expect(() => sqliteDialect(path)).toThrow(
+    `database.path ${path}: unable to open database file; its directory must exist`,
+  )
+})
