@@ -24,6 +24,7 @@ import {
 import { trustErrorCodes } from '../packages/trust/src/error.ts'
 import { goawayCodes, relayAlerts, resetCodes, wireErrorCodes } from '../packages/wire/src/index.ts'
 import { chartFiles } from './chart/files.ts'
+import { metricPage } from './metric-page.ts'
 import { fieldTable, HEADER, page, type SchemaNode, table, YAML_HEADER } from './reference.ts'
 
 export async function generateAll(): Promise<Map<string, string>> {
@@ -33,6 +34,7 @@ export async function generateAll(): Promise<Map<string, string>> {
     ['docs/reference/openapi.json', await buildOpenApi()],
     ['docs/reference/crds.md', crdPage()],
     ['docs/reference/reasons.md', reasonPage()],
+    ['docs/reference/metrics.md', metricPage()],
     ['docs/reference/config.md', configPage()],
     ['docs/reference/errors.md', errorPage()],
     ['docs/reference/cli.md', `${HEADER}\n${cliReference()}`],
