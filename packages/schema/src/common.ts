@@ -41,7 +41,8 @@ export const SourceName = Type.String({
 export const Email = Type.String({
   minLength: 3,
   maxLength: MAX_EMAIL,
-  pattern: '^[^@\\s]{1,64}@[^@\\s]{1,253}$',
+  // Spelt out: what \s stands for differs between the API server and JavaScript.
+  pattern: '^[^@ \\t\\n\\f\\r]{1,64}@[^@ \\t\\n\\f\\r]{1,253}$',
   description: 'E-mail address.',
 })
 export const Host = Type.String({ minLength: 1, maxLength: MAX_HOST, description: 'DNS name or IP address.' })
@@ -79,8 +80,11 @@ export const CompactJwt = Type.String({
 })
 export const Millis = Type.Integer({ minimum: 0, description: 'Milliseconds since the epoch.' })
 export const Revision = Type.Integer({ minimum: 0, description: "Revision of the tenant's state." })
+/** Narrower than RFC 3339: leap seconds and offsets of a day are times that not everyone can read. */
 export const TimeText = Type.String({
   format: 'date-time',
+  pattern:
+    '^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[-+]([01][0-9]|2[0-3]):[0-5][0-9])$',
   maxLength: 40,
   description: 'Point in time, RFC 3339.',
 })

@@ -32,7 +32,7 @@ function readable(errors: Raised[]): Problem[] {
   const unknown = new Set<string>()
   const problems: Problem[] = []
   for (const { keyword, instancePath, message, params } of errors) {
-    const field = instancePath.slice(1).replaceAll('/', '.')
+    const field = pathOf(instancePath)
     if (keyword === 'additionalProperties' && 'additionalProperties' in params) {
       for (const name of params.additionalProperties as string[]) unknown.add(join(field, name))
     } else if (keyword === 'required' && 'requiredProperties' in params) {
@@ -48,4 +48,6 @@ function readable(errors: Raised[]): Problem[] {
   return problems.slice(0, MAX_PROBLEMS)
 }
 
+/** A JSON Pointer (RFC 6901) as a dotted path. */
+const pathOf = (pointer: string) => pointer.slice(1).replaceAll('/', '.').replaceAll('~1', '/').replaceAll('~0', '~')
 const join = (field: string, name: string) => (field === '' ? name : `${field}.${name}`)

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { HostPort, oneOf, strict } from '../common.ts'
 import { MAX_RELAYS } from '../limit.ts'
-import { DeploymentMode, Image, PodTemplate, Resources } from './workload.ts'
+import { annotations, DeploymentMode, Image, PodTemplate, Resources } from './workload.ts'
 
 export const RelayAddress = Type.Object(
   {
@@ -38,12 +38,7 @@ export const RelaySpec = Type.Object(
           type: Type.Optional(
             oneOf(['ClusterIP', 'NodePort', 'LoadBalancer'], { description: 'ClusterIP when absent.' }),
           ),
-          annotations: Type.Optional(
-            Type.Record(Type.String({ pattern: '^.{1,317}$' }), Type.String({ maxLength: 1024 }), {
-              maxProperties: 64,
-              description: 'Annotations of the Services.',
-            }),
-          ),
+          annotations: Type.Optional(annotations('Annotations of the Services.')),
         },
         { ...strict, description: "The replicas' Services." },
       ),

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { oneOf, strict } from '../common.ts'
 import { MAX_ALLOWED_NAMESPACES, MAX_CONNECTORS, MAX_HOST, MAX_NETWORK_ENTRIES, MAX_TEXT } from '../limit.ts'
-import { Image, LogLevel, PodTemplate, Resources } from './workload.ts'
+import { Image, LabelValue, LogLevel, PodTemplate, Resources } from './workload.ts'
 
 const Duration = (description: string) => Type.String({ maxLength: 20, pattern: '^[0-9]{1,9}(s|m|h|d)$', description })
 
@@ -14,7 +14,7 @@ export const AllowedNamespaces = Type.Object(
       Type.Object(
         {
           matchLabels: Type.Optional(
-            Type.Record(Type.String({ pattern: '^.{1,317}$' }), Type.String({ maxLength: 63 }), {
+            Type.Record(Type.String(), LabelValue, {
               maxProperties: 16,
               description: 'Labels that the namespace must have.',
             }),

@@ -30,17 +30,22 @@ const WILDCARD = '^[-a-zA-Z0-9_*?]{1,63}([.][-a-zA-Z0-9_*?]{1,63})*[.]?$'
 const NUMERIC_END = '(^|[.])([0-9]+|0[xX][0-9a-fA-F]*)[.]?$'
 const OBJECT_NAME = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'
 const MAX_OBJECT_NAME = 50
+/** Key of a label or an annotation, name of a compute resource: an optional domain, a name. */
+const KEY = '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'
+/** A DNS name, a slash, 63 characters. */
+const MAX_KEY = 317
 
 const matches = (pattern: string) => {
   const expression = new RegExp(pattern)
   return (text: string) => expression.test(text)
 }
-const [isName, isSuffix, isWildcard, endsNumeric, isObjectName] = [
+const [isName, isSuffix, isWildcard, endsNumeric, isObjectName, isKey] = [
   matches(DNS_NAME),
   matches(DNS_SUFFIX),
   matches(WILDCARD),
   matches(NUMERIC_END),
   matches(OBJECT_NAME),
+  matches(KEY),
 ]
 const isRange = (text: string) => text.includes('/')
 const isPattern = (text: string) => /[*?]/.test(text)
@@ -91,6 +96,13 @@ const NETWORK: Rule<string> = {
   cel: 'isCIDR(self) && cidr(self).masked() == cidr(self)',
   check: isNetwork,
   message: 'is not a CIDR without host bits, such as 127.0.0.0/8',
+  field: '',
+}
+
+const KEYS: Rule<Record<string, string>> = {
+  cel: `self.all(key, key.size() <= ${MAX_KEY} && key.matches('${KEY}'))`,
+  check: map => Object.keys(map).every(key => key.length <= MAX_KEY && isKey(key)),
+  message: 'each key must be as that of a label, such as team or example.com/team',
   field: '',
 }
 
@@ -205,6 +217,16 @@ const RELAY_SPEC: Rule<RelaySpec>[] = [
   },
 ]
 
+/** Rules of the maps that go into pods. */
+const podRules = (at: string): PlacedRules[] =>
+  [
+    'resources.requests',
+    'resources.limits',
+    'podTemplate.metadata.labels',
+    'podTemplate.metadata.annotations',
+    'podTemplate.nodeSelector',
+  ].map(map => placed(`${at}.${map}`, KEYS))
+
 /** Rules of every kind. */
 export const COMMON_RULES: readonly PlacedRules[] = [placed('', NAME)]
 
@@ -212,6 +234,7 @@ export const COMMON_RULES: readonly PlacedRules[] = [placed('', NAME)]
 export const REMOTE_NETWORK_RULES: readonly PlacedRules[] = [
   placed('spec.allowedNamespaces.*', ALLOWED_NAMESPACES),
   placed('spec.allowedNamespaces.*.selector', SELECTOR),
+  placed('spec.allowedNamespaces.*.selector.matchLabels', KEYS),
   placed('spec.allowedNamespaces.*.addresses.*', ...ADDRESS),
   placed<string>('spec.allowedNamespaces.*.names.*', {
     cel: `self.matches('${DNS_SUFFIX}')`,
@@ -222,6 +245,7 @@ export const REMOTE_NETWORK_RULES: readonly PlacedRules[] = [
   placed('spec.acl.lifetime', ACL_LIFETIME),
   placed('spec.acl.onControllerLoss', CONTROLLER_LOSS),
   placed('spec.guardExceptions.*', NETWORK),
+  ...podRules('spec.connectors'),
 ]
 
 /** Rules of a Resource. */
@@ -241,4 +265,6 @@ export const RELAY_RULES: readonly PlacedRules[] = [
   placed('spec.address', ONE_WAY, FROM_SERVICE),
   placed('spec.address.template', ...HOST_PORT),
   placed('spec.address.list.*', ...HOST_PORT),
+  placed('spec.service.annotations', KEYS),
+  ...podRules('spec'),
 ]

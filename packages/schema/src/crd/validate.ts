@@ -48,14 +48,44 @@ export function isKind(kind: unknown): kind is Kind {
 export function validateObject(kind: Kind, object: unknown): Problem[] {
   const problems = parsers[kind].problems(object)
   if (problems.length > 0) return problems
-  return [...COMMON_RULES, ...KIND_TABLE[kind].rules].flatMap(placed => brokenRules(placed, object))
+  const { spec } = object as { spec?: unknown } // Checked just now.
+  return [
+    ...duplicates(KIND_TABLE[kind].spec as ListSchema, spec, 'spec'),
+    ...[...COMMON_RULES, ...KIND_TABLE[kind].rules].flatMap(placed => brokenRules(placed, object)),
+  ]
 }
 
 /** The rules between the fields of a spec alone, such as the one in a REST body. */
 export function specProblems(kind: Kind, spec: unknown): Problem[] {
-  return KIND_TABLE[kind].rules
-    .flatMap(placed => brokenRules(placed, { spec }))
-    .map(({ field, message }) => ({ field: field.replace(/^spec\.?/, ''), message }))
+  const { rules, spec: schema } = KIND_TABLE[kind]
+  return [
+    ...duplicates(schema as ListSchema, spec, 'spec'),
+    ...rules.flatMap(placed => brokenRules(placed, { spec })),
+  ].map(({ field, message }) => ({ field: field.replace(/^spec\.?/, ''), message }))
+}
+
+/** What of a schema says which items of a list tell apart. */
+type ListSchema = {
+  properties?: Record<string, ListSchema>
+  items?: ListSchema
+  'x-kubernetes-list-type'?: 'set' | 'map'
+  'x-kubernetes-list-map-keys'?: string[]
+}
+
+/** Items of sets and maps that stand there twice, which the API server refuses. */
+function duplicates(schema: ListSchema, value: unknown, path: string): Problem[] {
+  if (Array.isArray(value)) {
+    const { items = {}, 'x-kubernetes-list-type': type, 'x-kubernetes-list-map-keys': keys = [] } = schema
+    const within = value.flatMap((item, index) => duplicates(items, item, join(path, String(index))))
+    if (type === undefined) return within
+    const ids = value.map(item => JSON.stringify(type === 'set' ? item : keys.map(key => item[key])))
+    const twice = ids.flatMap((id, index) => (ids.indexOf(id) < index ? [join(path, String(index))] : []))
+    return [...within, ...twice.map(field => ({ field, message: 'Duplicate value: it is listed before' }))]
+  }
+  const members = Object.entries(schema.properties ?? {})
+  return members.flatMap(([name, member]) =>
+    duplicates(member, (value as Record<string, unknown> | undefined)?.[name], join(path, name)),
+  )
 }
 
 function brokenRules({ at, rules }: PlacedRules, object: unknown): Problem[] {

@@ -2,10 +2,15 @@ import Type, { type Static } from 'typebox'
 import { oneOf, strict } from '../common.ts'
 
 const quantities = (description: string) =>
-  Type.Record(Type.String({ pattern: '^[a-z0-9./-]{1,100}$' }), Type.String({ maxLength: 32 }), {
-    maxProperties: 16,
-    description,
-  })
+  Type.Record(
+    Type.String(),
+    Type.String({
+      maxLength: 32,
+      pattern: '^[0-9]+([.][0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|e[0-9]{1,2})?$',
+      description: 'Amount, such as 100m or 64Mi.',
+    }),
+    { maxProperties: 16, description },
+  )
 
 export const Resources = Type.Object(
   {
@@ -24,8 +29,17 @@ const preservedList = (description: string) =>
     items: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
     description,
   })
-const labels = (description: string) =>
-  Type.Record(Type.String({ pattern: '^.{1,317}$' }), Type.String({ maxLength: 1024 }), {
+const labels = (description: string) => Type.Record(Type.String(), LabelValue, { maxProperties: 64, description })
+
+/** Value of a label, as Kubernetes has it. */
+export const LabelValue = Type.String({
+  maxLength: 63,
+  pattern: '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$',
+  description: 'Value of the label.',
+})
+/** Annotations of what the operator makes. */
+export const annotations = (description: string) =>
+  Type.Record(Type.String(), Type.String({ maxLength: 1024, description: 'Value of the annotation.' }), {
     maxProperties: 64,
     description,
   })
@@ -37,7 +51,7 @@ export const PodTemplate = Type.Object(
   {
     metadata: Type.Optional(
       Type.Object(
-        { labels: Type.Optional(labels('Labels.')), annotations: Type.Optional(labels('Annotations.')) },
+        { labels: Type.Optional(labels('Labels.')), annotations: Type.Optional(annotations('Annotations.')) },
         { ...strict, description: 'Labels and annotations of the pods.' },
       ),
     ),
