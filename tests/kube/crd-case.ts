@@ -1,7 +1,16 @@
 import { API_VERSION, type Kind } from '@sallyport/schema'
 
 /** An object and whether it is accepted; `refused` is the message (or a part of it) of the rule that it breaks. */
-export type Case = { name: string; kind: Kind; spec?: object; metadata?: object; refused?: string; field?: string }
+export type Case = {
+  name: string
+  kind: Kind
+  spec?: object
+  metadata?: object
+  /** Only the API server is sent one. */
+  status?: object
+  refused?: string
+  field?: string
+}
 
 /** Writes a case as an object. */
 export function manifest({ kind, spec, metadata }: Case, index: number): object {
@@ -42,12 +51,37 @@ const allowed = (name: string, entry: object, refused?: string, field?: string):
   ...(refused === undefined ? {} : { refused, field: `spec.allowedNamespaces.0.${field}` }),
 })
 
+const others = (field: string, text: string, refused?: string): Case =>
+  allowed(`with ${text} among ${field}`, { from: 'All', [field]: [text] }, refused, `${field}.0`)
+/** A map that a person writes and that goes into what the operator makes. */
+const map = (kind: 'RemoteNetwork' | 'Relay', path: string, key: string, value: string, isRefused = false): Case => {
+  const at = kind === 'Relay' ? path : `connectors.${path}`
+  const base = kind === 'Relay' ? { replicas: 1, address: { list: ['relay.example.com:443'] } } : {}
+  const nested = at.split('.').reduceRight<object>((inner, step) => ({ [step]: inner }), { [key]: value })
+  const rest = isRefused ? { refused: KEY, field: `spec.${at}` } : {}
+  return { name: `${kind} ${path} with the key "${key}"`, kind, spec: { ...base, ...nested }, ...rest }
+}
+const maps = (
+  path: string,
+  value: string,
+  kinds: readonly ('RemoteNetwork' | 'Relay')[] = ['RemoteNetwork', 'Relay'],
+) =>
+  kinds.flatMap(kind => [
+    map(kind, path, `${'a'.repeat(253)}/${'b'.repeat(63)}`, value),
+    map(kind, path, `${'a'.repeat(254)}/${'b'.repeat(63)}`, value, true),
+    map(kind, path, 'b'.repeat(64), value, true),
+    map(kind, path, 'a b', value, true),
+    map(kind, path, '', value, true),
+  ])
+
 const HOST_BITS = 'has host bits set'
 const NO_CIDR = 'is not a CIDR'
 const NO_NAME = 'is not a DNS name, wildcard DNS name or IP address'
 const LISTED = 'ports are listed with policy Restricted, and only with it'
 const LIFE = 'must be from 5m to 24h'
 const GUARD = 'is not a CIDR without host bits'
+const KEY = 'each key must be as that of a label'
+const PORT = 'the port must be from 1 to 65535'
 
 /** What is accepted, beside its nearest refusal. The API server and `validateObject` must agree on each. */
 export const CASES: Case[] = [
@@ -159,6 +193,14 @@ export const CASES: Case[] = [
   },
 
   {
+    name: 'ports of UDP that are not listed',
+    kind: 'Resource',
+    spec: resource({ protocols: { udp: { policy: 'Restricted' } } }),
+    refused: LISTED,
+    field: 'spec.protocols.udp.ports',
+  },
+
+  {
     name: 'access',
     kind: 'Resource',
     spec: resource({
@@ -267,13 +309,27 @@ export const CASES: Case[] = [
     addresses: ['10.0.0.0/8', '*.team.internal', 'fd00::/8'],
     names: ['team.internal', '.other.internal'],
   }),
-  allowed('with an address with host bits', { from: 'All', addresses: ['10.0.0.1/8'] }, HOST_BITS, 'addresses.0'),
+  allowed(
+    'with a key of a label that is none',
+    { from: 'Selector', selector: { matchLabels: { 'a b': 'c' } } },
+    KEY,
+    'selector.matchLabels',
+  ),
+  others('addresses', '10.0.0.1/8', HOST_BITS),
+  others('addresses', '10.0.0.0/33', NO_CIDR),
+  others('addresses', '10.0.0.256', NO_NAME),
   allowed(
     'with a name of empty labels',
     { from: 'All', names: ['a..b'] },
     'is not a DNS name or a suffix of one',
     'names.0',
   ),
+  ...maps('resources.requests', '1'),
+  ...maps('resources.limits', '1'),
+  ...maps('podTemplate.metadata.labels', 'a'),
+  ...maps('podTemplate.metadata.annotations', 'a b'),
+  ...maps('podTemplate.nodeSelector', 'a'),
+  ...maps('service.annotations', 'a b', ['Relay']),
   { name: 'no Connectors', kind: 'RemoteNetwork', spec: { connectors: { replicas: 0 } } },
   {
     name: '51 Connectors',
@@ -313,13 +369,13 @@ export const CASES: Case[] = [
   relay(
     'with a list entry of port 0',
     { replicas: 1, address: { list: ['127.0.0.1:0'] } },
-    'the port must be from 1 to 65535',
+    PORT,
     'spec.address.list.0',
   ),
   relay(
     'with a list entry of port 65536',
     { replicas: 1, address: { list: ['127.0.0.1:65536'] } },
-    'the port must be from 1 to 65535',
+    PORT,
     'spec.address.list.0',
   ),
   relay(
@@ -333,6 +389,18 @@ export const CASES: Case[] = [
     'with a template that names one host for two',
     { address: { template: 'relay.example.com:443' } },
     'must contain {index}',
+    'spec.address.template',
+  ),
+  relay(
+    'with a template of port 0',
+    { replicas: 1, address: { template: 'relay.example.com:0' } },
+    PORT,
+    'spec.address.template',
+  ),
+  relay(
+    'with a template whose host is too long',
+    { replicas: 1, address: { template: `${'a.'.repeat(75)}b:443` } },
+    'at most 150 characters',
     'spec.address.template',
   ),
   relay('with a template for one', { replicas: 1, address: { template: 'relay.example.com:443' } }),
