@@ -26,9 +26,14 @@ type Stored = {
 /** An object that is there, has changed or has gone. `listed`: its going was not told, it is missing from a list. */
 export type Change = { kind: AnyKind; object: KubeObject; gone?: 'told' | 'listed' }
 
+/** Deleted objects that are remembered. */
+const MAX_DELETED = 10_000
+
 /** All objects as last seen. */
 export class ObjectStore {
   readonly #kinds = new Map<AnyKind, Map<ObjectName, KubeObject>>(ALL_KINDS.map(kind => [kind, new Map()]))
+  /** Version at which each UID was deleted: what is older, such as the answer to a write that crossed the deletion, brings no one back. */
+  readonly #deleted = new Map<string, string>()
   readonly #onChange: (change: Change) => void
 
   constructor(onChange: (change: Change) => void) {
@@ -50,8 +55,10 @@ export class ObjectStore {
 
   put(kind: AnyKind, object: KubeObject): void {
     const before = this.#of(kind).get(nameOf(object))
+    if (this.#isBuried(object)) return
     if (before !== undefined && !isNewer(object, before)) return
     const another = before !== undefined && before.metadata.uid !== object.metadata.uid
+    if (another) this.#bury(before, object)
     this.#of(kind).set(nameOf(object), object)
     if (another) this.#onChange({ kind, object: before, gone: 'told' })
     this.#onChange({ kind, object })
@@ -59,6 +66,7 @@ export class ObjectStore {
 
   /** `uid` keeps a late message from removing a successor of the same name. */
   remove(kind: AnyKind, object: KubeObject, gone: 'told' | 'listed'): void {
+    if (gone === 'told') this.#bury(object, object)
     const before = this.#of(kind).get(nameOf(object))
     if (before === undefined || before.metadata.uid !== object.metadata.uid) return
     this.#of(kind).delete(nameOf(object))
@@ -74,6 +82,18 @@ export class ObjectStore {
     for (const object of objects) this.put(kind, object)
   }
 
+  #bury({ metadata: { uid } }: KubeObject, { metadata: { resourceVersion } }: KubeObject): void {
+    if (uid === undefined || resourceVersion === undefined) return
+    this.#deleted.set(uid, resourceVersion)
+    const [oldest] = this.#deleted.keys()
+    if (this.#deleted.size > MAX_DELETED) this.#deleted.delete(oldest!)
+  }
+
+  #isBuried({ metadata: { uid = '', resourceVersion } }: KubeObject): boolean {
+    const deletedAt = this.#deleted.get(uid)
+    return deletedAt !== undefined && resourceVersion !== undefined && !isLater(resourceVersion, deletedAt)
+  }
+
   #of(kind: AnyKind): Map<ObjectName, KubeObject> {
     return this.#kinds.get(kind)!
   }
@@ -83,5 +103,9 @@ export class ObjectStore {
 function isNewer({ metadata }: KubeObject, before: KubeObject): boolean {
   const [version, known] = [metadata.resourceVersion, before.metadata.resourceVersion]
   if (metadata.uid !== before.metadata.uid || version === undefined || known === undefined) return true
+  return isLater(version, known)
+}
+
+function isLater(version: string, known: string): boolean {
   return /^[0-9]+$/.test(version + known) ? BigInt(version) > BigInt(known) : version !== known
 }
