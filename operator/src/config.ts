@@ -11,7 +11,14 @@ import { OperatorConfigSchema } from '@sallyport/schema'
 
 /** Where the operator's objects come from. */
 export type ProviderConfig =
-  | { kind: 'kubernetes'; kubeconfig?: string; tokenFile: string; leaderElection: boolean }
+  | {
+      kind: 'kubernetes'
+      kubeconfig?: string
+      tokenFile: string
+      leaderElection: boolean
+      leaseSeconds: number
+      staleSeconds: number
+    }
   | {
       kind: 'file'
       directory: string
@@ -121,8 +128,14 @@ function providerOf(values: OperatorConfigSchema): ProviderConfig {
   const { SALLYPORT_DIR: directory, SALLYPORT_STATE_DIR: stateDirectory } = values
   if (values.SALLYPORT_PROVIDER === 'kubernetes') {
     const kubeconfig = values.SALLYPORT_KUBECONFIG
-    const [tokenFile, leaderElection] = [values.SALLYPORT_TOKEN_FILE, values.SALLYPORT_LEADER_ELECTION]
-    return { kind: 'kubernetes', ...(kubeconfig === undefined ? {} : { kubeconfig }), tokenFile, leaderElection }
+    return {
+      kind: 'kubernetes',
+      ...(kubeconfig === undefined ? {} : { kubeconfig }),
+      tokenFile: values.SALLYPORT_TOKEN_FILE,
+      leaderElection: values.SALLYPORT_LEADER_ELECTION,
+      leaseSeconds: values.SALLYPORT_LEASE_SECONDS,
+      staleSeconds: values.SALLYPORT_STALE_SECONDS,
+    }
   }
   if (directory === undefined || stateDirectory === undefined) {
     const missing = Object.entries({ SALLYPORT_DIR: directory, SALLYPORT_STATE_DIR: stateDirectory })

@@ -42,15 +42,20 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
   const { log, clock = systemClock, metrics = createMetrics('operator'), onLost = () => undefined } = deps
   const counter = metrics.counter('writes_total', 'Writes to the API server and to the Controller.', ['verb', 'kind'])
   const onWrite = (verb: string, kind: string) => counter.inc({ verb, kind })
+  const failures = metrics.counter('watch_failures_total', 'Watches that failed and began again with a list.', [
+    'source',
+  ])
+  const onWatchFailure = (source: string) => failures.inc({ source })
   const parts: { reconciler?: Reconciler; mirror?: Mirror; client?: DeclaredClient } = {}
   let leads = false
+  metrics.gauge('leading', '1 while this replica acts.', [], () => (leads ? 1 : 0))
   let closed = false
   const onChange: ChangeListener = change => {
     // Until there is someone to act, the world only takes note.
     if (parts.reconciler === undefined) world.concerned(change)
     else parts.reconciler.objectChanged(change)
   }
-  const provider = createProvider(config, { clock, log, onChange, onWrite })
+  const provider = createProvider(config, { clock, log, onChange, onWrite, onWatchFailure })
   const watches = { name: 'watches', failing: () => provider.stale() }
   const health = await startHealthServer({
     listen: config.metricsListen,
@@ -83,6 +88,7 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
   const lead = async () => {
     await provider.lead(reason => {
       log.error({ reason }, 'leadership is lost')
+      leads = false
       // Nothing more is begun from this moment on: another may lead already.
       parts.reconciler?.close().then(
         () => onLost(reason),
@@ -141,7 +147,13 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
   }
 }
 
-type ProviderDeps = { clock: Clock; log: Log; onChange: ChangeListener; onWrite: (verb: string, kind: string) => void }
+type ProviderDeps = {
+  clock: Clock
+  log: Log
+  onChange: ChangeListener
+  onWrite: (verb: string, kind: string) => void
+  onWatchFailure: (source: string) => void
+}
 
 function createProvider(config: OperatorConfig, deps: ProviderDeps): Provider {
   const { provider, namespace, managedNamespaces, watchNamespaces, controller, release } = config

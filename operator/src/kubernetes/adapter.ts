@@ -11,10 +11,6 @@ import type { KubeObject } from '../object.ts'
 
 /** Wait before a watch that has failed begins again with a list. */
 const RETRY_MS = 1_000
-/** Time for a list. */
-const LIST_TIMEOUT_MS = 30_000
-/** How long a kind may go without list or watch before it counts as out of date. */
-const STALE_MS = 30_000
 
 // A CommonJS module with a member `default`: Node gives the module, bundlers and test runners that member.
 const Operator = 'default' in k8sOperator ? k8sOperator.default : (k8sOperator as never)
@@ -37,34 +33,40 @@ export type Source = {
   onGone: (object: KubeObject) => void
 }
 
+export type FollowDeps = {
+  config: KubeConfig
+  clock: Clock
+  log: Log
+  /** How long a source may be without list or watch until it counts as out of date. */
+  staleMs: number
+  onFailure: (source: string) => void
+}
+
 /**
  * The base class of @dot-i/k8s-operator with client-node's informers underneath. Of the base class as it ships (1.3.9) nothing watches: it
  * exits on a watch error, loses deletes and swallows what handlers throw.
  */
 export class InformerOperator extends Operator {
-  readonly #clock: Clock
-  readonly #log: Log
-  readonly #config: KubeConfig
+  readonly #deps: FollowDeps
   readonly #follows = new Map<string, Follow>()
 
-  constructor(config: KubeConfig, { clock, log }: { clock: Clock; log: Log }) {
+  constructor(deps: FollowDeps) {
+    const { log } = deps
     super({
       debug: message => log.debug(message),
       info: message => log.info(message),
       warn: message => log.warn(message),
       error: message => log.error(message),
     })
-    this.kubeConfig = config
-    this.#config = config
-    this.#clock = clock
-    this.#log = log
+    this.kubeConfig = deps.config
+    this.#deps = deps
   }
 
   protected override async init(): Promise<void> {}
 
   /** Follows a source; resolves when it has been listed once. */
   follow(source: Source): Promise<void> {
-    const follow = new Follow(source, this.#config, this.#clock, this.#log)
+    const follow = new Follow(source, this.#deps)
     this.#follows.set(source.name, follow)
     return follow.start()
   }
@@ -92,7 +94,7 @@ export class InformerOperator extends Operator {
   }
 }
 
-/** A watch that does not begin once it has been closed: an informer may be about to begin one when it is stopped. */
+/** A watch (after 30 s of silence it begins anew) that does not begin once it has been closed: an informer may be about to begin one when it is stopped. */
 class ClosableWatch extends Watch {
   closed = false
   readonly #shape: Source['shape']
@@ -114,20 +116,16 @@ class ClosableWatch extends Watch {
 
 class Follow {
   readonly #source: Source
-  readonly #config: KubeConfig
-  readonly #clock: Clock
-  readonly #log: Log
+  readonly #deps: FollowDeps
   #informer: ListWatch<KubernetesObject> | undefined
   #watch: ClosableWatch | undefined
   #failedAtMs: number | undefined
   #reason = ''
   #stopped = false
 
-  constructor(source: Source, config: KubeConfig, clock: Clock, log: Log) {
+  constructor(source: Source, deps: FollowDeps) {
     this.#source = source
-    this.#config = config
-    this.#clock = clock
-    this.#log = log
+    this.#deps = deps
   }
 
   async start(): Promise<void> {
@@ -146,7 +144,8 @@ class Follow {
   }
 
   stale(): string | undefined {
-    if (this.#failedAtMs === undefined || this.#clock.monotonic() - this.#failedAtMs < STALE_MS) return undefined
+    const { clock, staleMs } = this.#deps
+    if (this.#failedAtMs === undefined || clock.monotonic() - this.#failedAtMs < staleMs) return undefined
     return `${this.#source.name}: ${this.#reason}`
   }
 
@@ -161,9 +160,9 @@ class Follow {
       return
     }
     const { path, labelSelector, fieldSelector, shape, onPut, onGone } = this.#source
-    const watch = new ClosableWatch(this.#config, shape)
+    const watch = new ClosableWatch(this.#deps.config, shape)
     const list = async (): Promise<KubernetesListObject<KubernetesObject>> => {
-      const { items: whole, resourceVersion } = await this.#list()
+      const { items: whole, resourceVersion } = await this.#source.list()
       const items = whole.map(shape)
       if (!watch.closed) this.#source.onList(items)
       this.#failedAtMs = undefined
@@ -185,7 +184,7 @@ class Follow {
       this.#failed(error)
       onFailed()
       this.#end()
-      this.#clock.timer(RETRY_MS, () => {
+      this.#deps.clock.timer(RETRY_MS, () => {
         if (!this.#stopped && this.#informer === undefined) this.#begin(onListed)
       })
     })
@@ -196,20 +195,12 @@ class Follow {
     })
   }
 
-  #list(): Promise<Listed> {
-    return new Promise((resolve, reject) => {
-      const timer = this.#clock.timer(LIST_TIMEOUT_MS, () => reject(new Error(`no list within ${LIST_TIMEOUT_MS} ms`)))
-      this.#source
-        .list()
-        .then(resolve, reject)
-        .finally(() => timer.cancel())
-    })
-  }
-
   #failed(error: unknown): void {
     this.#reason = error instanceof Error ? error.message : String(error)
-    this.#failedAtMs ??= this.#clock.monotonic()
-    this.#log.warn({ source: this.#source.name, reason: this.#reason }, 'a watch failed; it begins again with a list')
+    const { clock, log, onFailure } = this.#deps
+    this.#failedAtMs ??= clock.monotonic()
+    onFailure(this.#source.name)
+    log.warn({ source: this.#source.name, reason: this.#reason }, 'a watch failed; it begins again with a list')
   }
 
   #end(): void {

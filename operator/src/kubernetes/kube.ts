@@ -1,10 +1,11 @@
 import {
   ApiException,
   CustomObjectsApi,
-  type KubeConfig,
+  KubeConfig,
   type KubernetesObject,
   KubernetesObjectApi,
   PatchStrategy,
+  type RequestContext,
   setHeaderOptions,
 } from '@kubernetes/client-node'
 import { API_GROUP, API_NAME, API_VERSION, isKind, KIND_TABLE, type Kind } from '@sallyport/schema'
@@ -46,6 +47,21 @@ export type LeaseSpec = {
   leaseTransitions?: number
 }
 export type Lease = KubeObject & { spec: LeaseSpec }
+
+/** Gives every call a time after which it has failed: a connection that is open and dead would hold it for minutes. */
+export class BoundedKubeConfig extends KubeConfig {
+  readonly #callTimeoutMs: number
+
+  constructor(callTimeoutMs: number) {
+    super()
+    this.#callTimeoutMs = callTimeoutMs
+  }
+
+  override async applySecurityAuthentication(context: RequestContext): Promise<void> {
+    await super.applySecurityAuthentication(context)
+    context.setSignal(AbortSignal.timeout(this.#callTimeoutMs))
+  }
+}
 
 /** The calls to the API server that the operator makes. Each throws ProviderError. */
 export class Kube {

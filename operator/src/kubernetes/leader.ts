@@ -2,11 +2,8 @@ import { type Clock, type Log, sleep } from '@sallyport/runtime'
 import { ProviderError } from '../provider.ts'
 import { type Kube, type Lease, type LeaseSpec, microTime } from './kube.ts'
 
-/** A leader that has not renewed for this long has lost. */
-export const LEASE_SECONDS = 10
-const RENEW_MS = 2_000
-/** A leader stops this long before others may take over. */
-const MARGIN_MS = 2_000
+/** Parts of the Lease's duration: how often it is renewed, and how long before others may take over a leader stops. */
+const [RENEW_PART, MARGIN_PART] = [1 / 5, 1 / 5]
 
 export type LeaderOptions = {
   kube: Pick<Kube, 'lease' | 'writeLease'>
@@ -14,6 +11,8 @@ export type LeaderOptions = {
   /** Name of the Lease. */
   lease: string
   identity: string
+  /** A leader that has not renewed for this long has lost. */
+  leaseSeconds: number
   clock: Clock
   log: Log
 }
@@ -31,6 +30,10 @@ export class Leader {
     this.#options = options
   }
 
+  get #renewMs(): number {
+    return this.#options.leaseSeconds * 1000 * RENEW_PART
+  }
+
   /** Resolves when the Lease is ours. `onLost` when it is no longer, without our doing. */
   async lead(onLost: (reason: string) => void): Promise<void> {
     const { clock, log, identity } = this.#options
@@ -38,7 +41,7 @@ export class Leader {
     while (!signal.aborted) {
       this.#held = await this.#acquire()
       if (this.#held !== undefined) break
-      await sleep(clock, RENEW_MS / 2, signal)
+      await sleep(clock, this.#renewMs / 2, signal)
     }
     signal.throwIfAborted()
     log.info({ identity }, 'leading')
@@ -63,14 +66,14 @@ export class Leader {
   }
 
   async #acquire(): Promise<Lease | undefined> {
-    const { kube, namespace, lease: name, identity, clock, log } = this.#options
+    const { kube, namespace, lease: name, identity, leaseSeconds, clock, log } = this.#options
     try {
       const lease = await kube.lease(namespace, name)
       if (lease !== undefined && !this.#isFree(lease)) return undefined
       const now = microTime(clock.now())
       const spec: LeaseSpec = {
         holderIdentity: identity,
-        leaseDurationSeconds: LEASE_SECONDS,
+        leaseDurationSeconds: leaseSeconds,
         acquireTime: now,
         renewTime: now,
         leaseTransitions: (lease?.spec.leaseTransitions ?? 0) + (lease === undefined ? 0 : 1),
@@ -85,8 +88,9 @@ export class Leader {
   }
 
   #isFree({ metadata, spec }: Lease): boolean {
-    const { clock, identity } = this.#options
-    const { holderIdentity = '', leaseDurationSeconds = LEASE_SECONDS } = spec
+    const { clock, identity, leaseSeconds } = this.#options
+    // The duration of the holder's own settings counts.
+    const { holderIdentity = '', leaseDurationSeconds = leaseSeconds } = spec
     if (holderIdentity === '' || holderIdentity === identity) return true
     const version = metadata.resourceVersion ?? ''
     if (this.#seen?.version !== version) this.#seen = { version, atMs: clock.monotonic() }
@@ -94,25 +98,38 @@ export class Leader {
   }
 
   async #renew(onLost: (reason: string) => void): Promise<void> {
-    const { clock, kube } = this.#options
+    const { clock, kube, leaseSeconds } = this.#options
     const { signal } = this.#stop
+    const lostAfterMs = leaseSeconds * 1000 * (1 - MARGIN_PART)
     let renewedAtMs = clock.monotonic()
     while (!signal.aborted) {
       try {
-        await sleep(clock, RENEW_MS, signal)
+        await sleep(clock, this.#renewMs, signal)
         const startedMs = clock.monotonic()
         const held: Lease = this.#held!
-        this.#held = await kube.writeLease({ ...held, spec: { ...held.spec, renewTime: microTime(clock.now()) } })
+        const renewed = { ...held, spec: { ...held.spec, renewTime: microTime(clock.now()) } }
+        const giveUpAtMs = Math.min(startedMs + 2 * this.#renewMs, renewedAtMs + lostAfterMs)
+        this.#held = await this.#before(giveUpAtMs, kube.writeLease(renewed))
         renewedAtMs = startedMs
       } catch (error) {
         if (signal.aborted) return
-        const lost = await this.#isLost(error)
-        if (lost === undefined && clock.monotonic() - renewedAtMs < LEASE_SECONDS * 1000 - MARGIN_MS) continue
+        const lost = await this.#before(renewedAtMs + lostAfterMs, this.#isLost(error)).catch(() => undefined)
+        if (lost === undefined && clock.monotonic() - renewedAtMs < lostAfterMs) continue
         this.#held = undefined
         onLost(lost ?? 'the Lease could not be renewed in time')
         return
       }
     }
+  }
+
+  /** What `answer` gives by then: a leader must not wait for an API server that is silent. */
+  async #before<T>(atMs: number, answer: Promise<T>): Promise<T> {
+    const { clock } = this.#options
+    return new Promise((resolve, reject) => {
+      const late = () => reject(new ProviderError('unavailable', 'the API server does not answer'))
+      const timer = clock.timer(Math.max(0, atMs - clock.monotonic()), late)
+      answer.then(resolve, reject).finally(() => timer.cancel())
+    })
   }
 
   /** A conflict may be an annotation that a person has written: only another holder has won. */

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import { KubeConfig } from '@kubernetes/client-node'
 import type { Clock, Log } from '@sallyport/runtime'
 import type { Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
@@ -8,7 +7,7 @@ import { ALL_KINDS, type AnyKind, type Declared, type KubeObject, type Statuses 
 import { type ChangeListener, isFormer, type ObjectEvent, type Provider, type Told } from '../provider.ts'
 import { ObjectStore } from '../store.ts'
 import { InformerOperator, type Source } from './adapter.ts'
-import { Kube, type Selectors } from './kube.ts'
+import { BoundedKubeConfig, Kube, type Selectors } from './kube.ts'
 import { Leader } from './leader.ts'
 import { shapeOf, withoutManagers } from './shape.ts'
 
@@ -19,6 +18,8 @@ export type KubernetesOptions = {
   kubeconfig?: string
   tokenFile: string
   leaderElection: boolean
+  leaseSeconds: number
+  staleSeconds: number
   namespace: string
   names: InstallationNames
   /** The Controller's Service, of its own namespace. */
@@ -32,6 +33,8 @@ export type KubernetesOptions = {
   log: Log
   onChange: ChangeListener
   onWrite: (verb: string, kind: string) => void
+  /** Hears the name of a source whose watch has failed. */
+  onWatchFailure: (source: string) => void
 }
 
 const TLS_TYPE = 'kubernetes.io/tls'
@@ -51,11 +54,14 @@ export class KubernetesProvider implements Provider {
   constructor(options: KubernetesOptions) {
     this.#options = options
     this.store = new ObjectStore(options.onChange)
-    const config = new KubeConfig()
+    const config = new BoundedKubeConfig(options.staleSeconds * 1000)
     if (options.kubeconfig === undefined) config.loadFromDefault()
     else config.loadFromFile(options.kubeconfig)
     this.#kube = new Kube(config, options.onWrite)
-    this.#operator = new InformerOperator(config, options)
+    this.#operator = new InformerOperator({
+      ...{ config, clock: options.clock, log: options.log, onFailure: options.onWatchFailure },
+      staleMs: options.staleSeconds * 1000,
+    })
     this.#leader = new Leader({ ...options, lease: options.names.lease, kube: this.#kube })
   }
 

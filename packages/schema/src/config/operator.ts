@@ -94,6 +94,20 @@ export const OperatorConfigSchema = Type.Object(
       default: true,
       description: 'Whether replicas elect a leader by a Lease; a single one can do without.',
     }),
+    SALLYPORT_LEASE_SECONDS: Type.Integer({
+      minimum: 2,
+      maximum: 60,
+      default: 10,
+      description:
+        'How long the Lease of a leader counts that has stopped renewing it: a replica takes over that much later. It is renewed five times as often.',
+    }),
+    SALLYPORT_STALE_SECONDS: Type.Integer({
+      minimum: 1,
+      maximum: 600,
+      default: 30,
+      description:
+        'How long a call to the API server may take, and how long a kind may be neither listed nor watched until /healthz and /readyz say so.',
+    }),
     SALLYPORT_CONNECTOR_IMAGE: Type.String({
       default: 'sallyport/connector:0.1.0',
       maxLength: 512,
