@@ -9,8 +9,8 @@ import {
 import type { Clock, Log } from '@sallyport/runtime'
 import type { KubeObject } from '../object.ts'
 
-/** Wait before a watch that has failed begins again with a list. */
-const RETRY_MS = 1_000
+/** Wait before a watch that has failed begins again with a list; in a namespace that is not there. */
+const [RETRY_MS, ABSENT_RETRY_MS] = [1_000, 10_000]
 
 // A CommonJS module with a member `default`: Node gives the module, bundlers and test runners that member.
 const Operator = 'default' in k8sOperator ? k8sOperator.default : (k8sOperator as never)
@@ -27,6 +27,8 @@ export type Source = {
   list: () => Promise<Listed>
   /** What is kept of an object. */
   shape: (object: KubeObject) => KubeObject
+  /** Whether its namespace is known not to be there: then it is refused like everything, and is empty. */
+  isAbsent: () => boolean
   /** A whole list. */
   onList: (objects: KubeObject[]) => void
   onPut: (object: KubeObject) => void
@@ -181,10 +183,17 @@ class Follow {
     informer.on('error', error => {
       // stop() aborts the request, which arrives here.
       if (watch.closed) return
-      this.#failed(error)
-      onFailed()
+      const isAbsent = this.#source.isAbsent()
+      if (isAbsent) {
+        this.#source.onList([])
+        this.#failedAtMs = undefined
+        onListed()
+      } else {
+        this.#failed(error)
+        onFailed()
+      }
       this.#end()
-      this.#deps.clock.timer(RETRY_MS, () => {
+      this.#deps.clock.timer(isAbsent ? ABSENT_RETRY_MS : RETRY_MS, () => {
         if (!this.#stopped && this.#informer === undefined) this.#begin(onListed)
       })
     })

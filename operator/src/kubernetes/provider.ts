@@ -68,8 +68,11 @@ export class KubernetesProvider implements Provider {
   async start(): Promise<void> {
     const { certificates, managedNamespaces } = this.#options
     await this.#operator.start()
+    const follow = (kind: AnyKind) => this.#namespacesOf(kind).map(namespace => this.#followKind(kind, namespace))
+    // Whether a namespace is there at all is known before anything in it is asked for.
+    await Promise.all(follow('Namespace'))
     await Promise.all([
-      ...ALL_KINDS.flatMap(kind => this.#namespacesOf(kind).map(namespace => this.#followKind(kind, namespace))),
+      ...ALL_KINDS.filter(kind => kind !== 'Namespace').flatMap(follow),
       ...this.#named().map(named => this.#followNamed(named)),
       ...(certificates === 'external' ? managedNamespaces.map(namespace => this.#followIssued(namespace)) : []),
     ])
@@ -167,6 +170,11 @@ export class KubernetesProvider implements Provider {
     return [...new Set([...watchNamespaces, ...managedNamespaces])]
   }
 
+  /** Where Namespaces can't be watched, none is known to be absent. */
+  #isAbsent(namespace: string): boolean {
+    return this.store.count('Namespace') > 0 && this.store.get('Namespace', '', namespace) === undefined
+  }
+
   /** Objects of the installation that are followed by their names: others may have made them, with labels of their own. */
   #named(): Named[] {
     const { names, controllerService } = this.#options
@@ -224,6 +232,7 @@ export class KubernetesProvider implements Provider {
       labelSelector: selectors.label,
       fieldSelector: selectors.field,
       list: () => this.#kube.list(kind, namespace, selectors),
+      isAbsent: () => namespace !== undefined && this.#isAbsent(namespace),
       shape,
       onList: objects => this.store.replace(kind, objects.filter(covers), covers),
       onPut: object => {
