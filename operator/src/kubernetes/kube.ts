@@ -8,6 +8,7 @@ import {
   type RequestContext,
   setHeaderOptions,
 } from '@kubernetes/client-node'
+import type { Clock } from '@sallyport/runtime'
 import { API_GROUP, API_NAME, API_VERSION, isKind, KIND_TABLE, type Kind } from '@sallyport/schema'
 import {
   type AnyKind,
@@ -48,18 +49,30 @@ export type LeaseSpec = {
 }
 export type Lease = KubeObject & { spec: LeaseSpec }
 
-/** Gives every call a time after which it has failed: a connection that is open and dead would hold it for minutes. */
+/**
+ * Gives every call a time after which it has failed: a connection that is open and dead would hold it for minutes. And lets calls share their
+ * connections for as long: client-node alone makes a TLS connection for each.
+ */
 export class BoundedKubeConfig extends KubeConfig {
   readonly #callTimeoutMs: number
+  readonly #clock: Clock
+  #shared: { dispatcher: ReturnType<RequestContext['getDispatcher']>; untilMs: number } | undefined
 
-  constructor(callTimeoutMs: number) {
+  constructor(callTimeoutMs: number, clock: Clock) {
     super()
     this.#callTimeoutMs = callTimeoutMs
+    this.#clock = clock
   }
 
   override async applySecurityAuthentication(context: RequestContext): Promise<void> {
     await super.applySecurityAuthentication(context)
     context.setSignal(AbortSignal.timeout(this.#callTimeoutMs))
+    const nowMs = this.#clock.monotonic()
+    // The next one has the certificates as they are then; idle connections of the last end by themselves.
+    if (this.#shared === undefined || nowMs >= this.#shared.untilMs) {
+      this.#shared = { dispatcher: context.getDispatcher(), untilMs: nowMs + this.#callTimeoutMs }
+    }
+    if (this.#shared.dispatcher !== undefined) context.setDispatcher(this.#shared.dispatcher)
   }
 }
 

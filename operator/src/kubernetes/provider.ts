@@ -54,7 +54,7 @@ export class KubernetesProvider implements Provider {
   constructor(options: KubernetesOptions) {
     this.#options = options
     this.store = new ObjectStore(options.onChange)
-    const config = new BoundedKubeConfig(options.staleSeconds * 1000)
+    const config = new BoundedKubeConfig(options.staleSeconds * 1000, options.clock)
     if (options.kubeconfig === undefined) config.loadFromDefault()
     else config.loadFromFile(options.kubeconfig)
     this.#kube = new Kube(config, options.onWrite)
