@@ -59,7 +59,12 @@ export function openApi(kubeconfig: string): Api {
   }
 }
 
-const GROUPS: Record<string, string> = { Deployment: '/apis/apps/v1', Lease: '/apis/coordination.k8s.io/v1' }
+const GROUPS: Record<string, string> = {
+  Deployment: '/apis/apps/v1',
+  Lease: '/apis/coordination.k8s.io/v1',
+  PodDisruptionBudget: '/apis/policy/v1',
+  ReplicaSet: '/apis/apps/v1',
+}
 const CORE = '/api/v1'
 
 /** Path of the objects of a kind in a namespace, or of the one that is named. */

@@ -1,5 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -11,12 +11,22 @@ export const CRDS = join(import.meta.dirname, '../../crds')
 /** Time for `up` when everything has to be compiled first. */
 const BUILD_TIMEOUT_MS = 45 * 60_000
 const COMMAND_TIMEOUT_MS = 60_000
+const READS = ['get', 'list', 'watch']
 
 /** What a command has said. `code` is 0 when it succeeded. */
 export type Output = { code: number; stdout: string; stderr: string }
 
-/** One write to the API server, as its audit log has it. */
-export type Write = { user: string; verb: string; uri: string; code: number }
+/** One request to the API server, as its audit log has it. */
+export type Asked = {
+  user: string
+  verb: string
+  uri: string
+  code: number
+  group: string
+  resource: string
+  namespace: string
+  name: string
+}
 
 /** A running control plane. */
 export type Cluster = {
@@ -28,8 +38,10 @@ export type Cluster = {
   kubectl(args: string[], input?: string): Promise<Output>
   /** Runs kubectl and throws with what it said when it fails. Gives its standard output. */
   kube(args: string[], input?: string): Promise<string>
-  /** Writes to the API server so far, those of the control plane left out. */
-  writes(): Write[]
+  /** Writes to the API server so far, those of the control plane left out, and reads of accounts in namespace `sallyport`. */
+  asked(): Asked[]
+  /** The writes among them. */
+  writes(): Asked[]
 }
 
 /** Why there can be no cluster here; undefined when there can. */
@@ -91,20 +103,46 @@ async function up(directory: string): Promise<Cluster> {
   await eventually('lists of the new kinds', async () =>
     (await kubectl(['get', 'remotenetworks,connectors,resources,groups,relays', '-A'])).code === 0 ? true : undefined,
   )
-  return { kubeconfig, client, kubectl, kube, writes: () => readWrites(join(directory, 'log/audit.log')) }
+  const asked = auditReader(join(directory, 'log/audit.log'))
+  const writes = () => asked().filter(({ verb }) => !READS.includes(verb))
+  return { kubeconfig, client, kubectl, kube, asked, writes }
 }
 
-function readWrites(path: string): Write[] {
-  return readFileSync(path, 'utf8')
-    .split('\n')
-    .filter(line => line !== '')
-    .map(line => JSON.parse(line))
-    .map(({ user, verb, requestURI, responseStatus }) => ({
-      user: user.username,
-      verb,
-      uri: requestURI,
-      code: responseStatus.code,
-    }))
+/** Reads what an audit log has gained since the last time, and gives all of it. */
+function auditReader(path: string): () => Asked[] {
+  const all: Asked[] = []
+  let read = 0
+  return () => {
+    const text = readFrom(path, read)
+    const end = text.lastIndexOf('\n') + 1
+    read += Buffer.byteLength(text.slice(0, end))
+    for (const line of text.slice(0, end).split('\n')) if (line !== '') all.push(askedOf(line))
+    return all
+  }
+}
+
+function readFrom(path: string, position: number): string {
+  const file = openSync(path, 'r')
+  try {
+    const buffer = Buffer.alloc(Math.max(0, fstatSync(file).size - position))
+    return buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, position))
+  } finally {
+    closeSync(file)
+  }
+}
+
+function askedOf(line: string): Asked {
+  const { user, verb, requestURI, responseStatus, objectRef = {} } = JSON.parse(line)
+  return {
+    user: user.username,
+    verb,
+    uri: requestURI,
+    code: responseStatus.code,
+    group: objectRef.apiGroup ?? '',
+    resource: [objectRef.resource, objectRef.subresource].filter(part => part).join('/'),
+    namespace: objectRef.namespace ?? '',
+    name: objectRef.name ?? '',
+  }
 }
 
 async function run(

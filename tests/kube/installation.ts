@@ -1,6 +1,7 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { type Controller, configFrom, startController } from '@sallyport/controller'
 import { type Operator, readConfig, startOperator } from '@sallyport/operator'
 import {
@@ -12,9 +13,11 @@ import {
   type Metrics,
   silentLog,
 } from '@sallyport/runtime'
-import { API_VERSION, type ControllerConfigInput, KIND_TABLE, type Kind, type Specs } from '@sallyport/schema'
+import { API_VERSION, type ControllerConfigInput, type Kind, type Specs } from '@sallyport/schema'
 import { freePorts, type Run, run } from '@sallyport/testkit'
+import { parse } from 'yaml'
 import { asList, renderRights, type Values } from '../chart/helm.ts'
+import { type Api, openApi, pathOf } from './api.ts'
 import { type Cluster, eventually } from './cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -29,6 +32,7 @@ const CONNECTOR_FILES = ['token', 'trust.json']
 
 type Condition = { type: string; status: string; reason: string; message: string; observedGeneration: number }
 export type Live = {
+  kind: string
   metadata: {
     name: string
     namespace: string
@@ -37,6 +41,8 @@ export type Live = {
     resourceVersion: string
     creationTimestamp: string
     annotations?: Record<string, string>
+    ownerReferences?: { uid: string }[]
+    managedFields?: { subresource?: string }[]
   }
   spec: Record<string, unknown>
   data?: Record<string, string>
@@ -46,6 +52,8 @@ export type Live = {
 /** Operator (with its own account's rights only) and Controller on loopback, over a real API server. */
 export class KubeInstallation {
   readonly cluster: Cluster
+  /** The API server as the administrator. */
+  readonly api: Api
   readonly dir: string
   readonly url: string
   readonly #ports: number[]
@@ -57,6 +65,7 @@ export class KubeInstallation {
 
   private constructor(cluster: Cluster, ports: number[], log: Log) {
     this.cluster = cluster
+    this.api = openApi(cluster.kubeconfig)
     this.dir = mkdtempSync(join(tmpdir(), 'sallyport-kube-test-'))
     this.#ports = ports
     this.#log = log
@@ -95,29 +104,37 @@ export class KubeInstallation {
   }
 
   async startController(config: Partial<ControllerConfigInput> = {}): Promise<void> {
+    this.controller = await startController(configFrom(await this.#controllerConfig(config)), { log: this.#log })
+  }
+
+  /** The Controller as a process of its own: it can be measured. */
+  async spawnController(): Promise<Run> {
+    const path = join(this.dir, 'controller.json')
+    writeFileSync(path, JSON.stringify(await this.#controllerConfig({})))
+    return this.#run('controller', [join(root, 'images/controller/src/main.ts')], { SALLYPORT_CONFIG: path })
+  }
+
+  async #controllerConfig(config: Partial<ControllerConfigInput>): Promise<ControllerConfigInput> {
     const [storeKey, tls] = ['sallyport-store-key', 'sallyport-controller-tls'].map(name => join(this.dir, name))
     await this.mount('sallyport-store-key', ['key'], storeKey!)
     await this.mount('sallyport-controller-tls', ['tls.crt', 'tls.key', 'ca.crt'], tls!)
     const jwks = JSON.parse(await this.cluster.kube(['get', '--raw', '/openid/v1/jwks']))
     const discovery = JSON.parse(await this.cluster.kube(['get', '--raw', '/.well-known/openid-configuration']))
-    this.controller = await startController(
-      configFrom({
-        url: this.url,
-        listen: `127.0.0.1:${this.#ports[0]}`,
-        metricsListen: '127.0.0.1:0',
-        database: { path: join(this.dir, 'controller.sqlite') },
-        storeKeyFile: join(storeKey!, 'key'),
-        tls: { certFile: join(tls!, 'tls.crt'), keyFile: join(tls!, 'tls.key') },
-        tenants: [
-          {
-            name: 'default',
-            operators: [{ issuer: discovery.issuer, jwks: { keys: jwks.keys }, subject: USER, source: 'kube' }],
-          },
-        ],
-        ...config,
-      }),
-      { log: this.#log },
-    )
+    return {
+      url: this.url,
+      listen: `127.0.0.1:${this.#ports[0]}`,
+      metricsListen: '127.0.0.1:0',
+      database: { path: join(this.dir, 'controller.sqlite') },
+      storeKeyFile: join(storeKey!, 'key'),
+      tls: { certFile: join(tls!, 'tls.crt'), keyFile: join(tls!, 'tls.key') },
+      tenants: [
+        {
+          name: 'default',
+          operators: [{ issuer: discovery.issuer, jwks: { keys: jwks.keys }, subject: USER, source: 'kube' }],
+        },
+      ],
+      ...config,
+    }
   }
 
   /** Starts a Relay's replica from its Secret, on the port at which it is dialled. */
@@ -159,12 +176,13 @@ export class KubeInstallation {
   }
 
   async find(kind: string, name: string, namespace = NAMESPACE): Promise<Live | undefined> {
-    const { code, stdout } = await this.cluster.kubectl(['get', resource(kind), name, '-n', namespace, '-o', 'json'])
-    return code === 0 ? JSON.parse(stdout) : undefined
+    const { status, body } = await this.api.request('GET', pathOf(kind, namespace, name))
+    return status === 200 ? body : undefined
   }
 
   async list(kind: string, namespace = NAMESPACE): Promise<Live[]> {
-    return JSON.parse(await this.cluster.kube(['get', resource(kind), '-n', namespace, '-o', 'json'])).items
+    const { items } = await this.api.take('GET', pathOf(kind, namespace))
+    return items.map((item: Live) => ({ ...item, kind }))
   }
 
   /** Waits until a condition is as wanted for the present generation; gives the condition. */
@@ -237,6 +255,22 @@ export class KubeInstallation {
     }
   }
 
+  /** Every table of the Controller's store as one text. */
+  store(): Record<string, string> {
+    const tables = this.rows('sqlite_master').filter(({ type }) => type === 'table')
+    return Object.fromEntries(tables.map(({ name }) => [String(name), JSON.stringify(this.rows(String(name)))]))
+  }
+
+  /** All rows of a table of the Controller's store. */
+  rows(table: string): Record<string, unknown>[] {
+    const database = new DatabaseSync(join(this.dir, 'controller.sqlite'), { readOnly: true })
+    try {
+      return database.prepare(`select * from ${table}`).all()
+    } finally {
+      database.close()
+    }
+  }
+
   /** Times that the present operator has listed everything again. */
   async resyncs(): Promise<number> {
     const metric = await this.metrics.registry.getSingleMetric('sallyport_operator_resyncs_total')?.get()
@@ -244,21 +278,23 @@ export class KubeInstallation {
   }
 
   /** Resolves when nothing is left to do, and has not been for a moment. */
-  async settled(): Promise<void> {
+  async settled(timeoutMs = 60_000): Promise<void> {
     let last = ''
     let since = 0
-    await eventually('the operator at rest', async () => {
+    const isSettled = async () => {
       const now = `${this.operatorWrites().length} ${await this.rowWrites()}`
       if (now !== last || !this.operator?.isIdle) since = performance.now()
       last = now
       return performance.now() - since > 700 ? true : undefined
-    })
+    }
+    await eventually('the operator at rest', isSettled, timeoutMs)
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#processes.values()].map(process => process.stop('SIGKILL')))
     await this.stopOperator()
     await this.controller?.close().catch(() => undefined)
+    this.api.close()
     rmSync(this.dir, { recursive: true, force: true })
   }
 
@@ -282,26 +318,31 @@ export class KubeInstallation {
     return Object.entries(all).map(([name, value]) => `--${name}=${value}`)
   }
 
-  /** The account's own kubeconfig and its token for the Controller, as a pod would have them projected. */
-  async #writeAccount(): Promise<void> {
-    const token = (...more: string[]) =>
-      this.cluster.kube(['create', 'token', ACCOUNT, '-n', NAMESPACE, `--duration=${TOKEN_SECONDS}s`, ...more])
-    const admin = JSON.parse(
-      await this.cluster.kube(['config', 'view', '--raw', '-o', 'json', '--kubeconfig', this.cluster.kubeconfig]),
-    )
-    const kubeconfig = { ...admin, users: [{ name: 'admin', user: { token: (await token()).trim() } }] }
+  /** Writes the kubeconfig of an account, `namespace/name`, as a pod of it would have it; gives its path. */
+  async kubeconfigOf(account: string): Promise<string> {
+    const [namespace = '', name = ''] = account.split('/')
+    const admin = parse(readFileSync(this.cluster.kubeconfig, 'utf8'))
+    const token = (await this.#token(namespace, name)).trim()
+    const kubeconfig = { ...admin, users: [{ name: 'admin', user: { token } }] }
     kubeconfig.contexts = [{ name: 'sallyport', context: { cluster: 'sallyport', user: 'admin' } }]
-    writeFileSync(join(this.dir, 'kubeconfig'), JSON.stringify(kubeconfig), { mode: 0o600 })
-    writeFileSync(join(this.dir, 'token'), await token(`--audience=${this.url}`), { mode: 0o600 })
+    const path = join(this.dir, `kubeconfig-${name}`)
+    writeFileSync(path, JSON.stringify(kubeconfig), { mode: 0o600 })
+    return path
+  }
+
+  #token(namespace: string, name: string, ...more: string[]): Promise<string> {
+    return this.cluster.kube(['create', 'token', name, '-n', namespace, `--duration=${TOKEN_SECONDS}s`, ...more])
+  }
+
+  /** The operator's own kubeconfig and its token for the Controller, as its pod would have them projected. */
+  async #writeAccount(): Promise<void> {
+    renameSync(await this.kubeconfigOf(`${NAMESPACE}/${ACCOUNT}`), join(this.dir, 'kubeconfig'))
+    const token = await this.#token(NAMESPACE, ACCOUNT, `--audience=${this.url}`)
+    writeFileSync(join(this.dir, 'token'), token, { mode: 0o600 })
   }
 }
 
 /** An object of one of our kinds in the operator's namespace. */
 export function object<K extends Kind>(kind: K, name: string, spec: Specs[K], namespace = NAMESPACE): object {
   return { apiVersion: API_VERSION, kind, metadata: { name, namespace }, spec }
-}
-
-/** `Resource` as kubectl takes it without doubt. */
-function resource(kind: string): string {
-  return kind in KIND_TABLE ? `${KIND_TABLE[kind as Kind].plural}.sallyport.dev` : kind.toLowerCase()
 }

@@ -64,7 +64,7 @@ export class PodRunner {
   }
 
   async #look(): Promise<void> {
-    const pods = (await this.#installation.list('pods')) as PodObject[]
+    const pods = (await this.#installation.list('Pod')) as PodObject[]
     const living = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
     for (const uid of [...this.#entries.keys()]) {
       if (!living.some(({ metadata }) => metadata.uid === uid)) this.#end(uid)

@@ -56,7 +56,7 @@ describeKube('an image', cluster => {
     const budgets = { 'office-connectors': 3, 'edge-relays': 2 }
     for (const [name, expectedPods] of Object.entries(budgets)) {
       const { spec } = await eventually(`the budget ${name}`, async () => {
-        const live = await installation.find('poddisruptionbudget', name)
+        const live = await installation.find('PodDisruptionBudget', name)
         const { expectedPods: seen, disruptionsAllowed } = live?.status ?? {}
         return seen === expectedPods && disruptionsAllowed === 1 ? live : undefined
       })
@@ -177,9 +177,9 @@ describeKube('an image', cluster => {
   it('leaves a single pod without a budget, which would protect nothing', async () => {
     await installation.apply(network('connector:4', 1))
     await eventually('the budget to go', async () =>
-      (await installation.find('poddisruptionbudget', 'office-connectors')) === undefined ? true : undefined,
+      (await installation.find('PodDisruptionBudget', 'office-connectors')) === undefined ? true : undefined,
     )
-    expect(await installation.find('poddisruptionbudget', 'edge-relays')).toBeDefined()
+    expect(await installation.find('PodDisruptionBudget', 'edge-relays')).toBeDefined()
   })
 })
 
@@ -191,4 +191,4 @@ const token = async (installation: KubeInstallation, connector: string) =>
   (await installation.find('Secret', connector))?.metadata.annotations?.[TOKEN_ID]
 
 const replicaSets = async (installation: KubeInstallation) =>
-  (await installation.list('replicasets')).map(({ metadata }) => metadata.name).sort()
+  (await installation.list('ReplicaSet')).map(({ metadata }) => metadata.name).sort()

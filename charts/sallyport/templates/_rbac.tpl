@@ -24,8 +24,12 @@
   resources: [connectors]
   verbs: [get, create, patch, delete]
 - apiGroups: [""]
-  resources: [secrets, services]
+  resources: [secrets]
   verbs: [get, list, watch, create, patch, delete]
+# Services are watched with what is declared.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
