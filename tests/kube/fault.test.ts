@@ -1,199 +1,130 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+/** What stands between the operator and the API server breaks in every way; the operator converges, and says what it is doing. */
 import { join } from 'node:path'
-import { type Operator, readConfig, startOperator } from '@sallyport/operator'
-import { createLog, createMetrics, silentLog } from '@sallyport/runtime'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Operator } from '@sallyport/operator'
+import { createLog } from '@sallyport/runtime'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeKube, eventually } from './cluster.ts'
 import { KubeInstallation, NAMESPACE, object } from './installation.ts'
+import { Way } from './way.ts'
 
-const LEASE = 'sallyport-operator'
-const log = process.env.SALLYPORT_TEST_LOG === undefined ? silentLog : createLog('test', 'info')
+const STALE_SECONDS = 2
 
-describeKube('operators that fail', cluster => {
+describeKube('an operator on its way to the API server', cluster => {
   let installation: KubeInstallation
-  const running = new Set<Operator>()
+  let way: Way
+  let operator: Operator
+  const said: string[] = []
   beforeAll(async () => {
+    const log = createLog('operator', 'info', { write: (line: string) => void said.push(line) })
     installation = await KubeInstallation.prepare(cluster(), log)
-    await installation.startOperator()
+    const kubeconfig = join(installation.dir, 'kubeconfig-way')
+    way = await Way.open(join(installation.dir, 'kubeconfig'), kubeconfig)
+    operator = await installation.startOperator({ kubeconfig, 'stale-seconds': String(STALE_SECONDS) })
     await installation.startController()
-    await installation.stopOperator()
-  }, 60_000)
+    await installation.apply(object('RemoteNetwork', 'office', { connectors: { replicas: 0 } }))
+  }, 240_000)
   afterAll(async () => {
-    for (const operator of running) await operator.close()
+    way?.close()
     await installation.close()
   })
 
-  const start = async (flags: Record<string, string>) => {
-    const metrics = createMetrics('operator')
-    const lost: string[] = []
-    const deps = { log, metrics, onLost: (reason: string) => void lost.push(reason) }
-    const operator = await startOperator(readConfig(installation.flags(flags), {}), deps)
-    running.add(operator)
-    return { operator, lost }
+  const programmed = (name: string, timeoutMs = 60_000) =>
+    installation.condition('Group', name, { type: 'Programmed', status: 'True', reason: 'Unused', timeoutMs })
+  const declare = (name: string) => installation.apply(object('Group', name, {}))
+  const remove = (name: string) => cluster().kube(['delete', 'groups.sallyport.dev', name, '-n', NAMESPACE])
+  const uidOf = async (name: string) => (await installation.find('Group', name))!.metadata.uid
+  const rowGoes = (uid: string) =>
+    eventually('the row to go', async () =>
+      (await installation.rowExists('groups', uid)) === undefined ? true : undefined,
+    )
+  const metric = async (name: string) => {
+    const found = await installation.metrics.registry.getSingleMetric(`sallyport_operator_${name}`)?.get()
+    return (found?.values ?? []).reduce((sum, { value }) => sum + value, 0)
   }
-  const stop = async (operator: Operator) => {
-    running.delete(operator)
-    await operator.close()
+  const health = async (path: string) => {
+    const answer = await fetch(`http://${operator.metricsAddress}/${path}`)
+    return { status: answer.status, text: await answer.text() }
   }
-  const holder = async () => {
-    const { code, stdout } = await cluster().kubectl(['get', 'lease', LEASE, '-n', NAMESPACE, '-o', 'json'])
-    return code === 0 ? JSON.parse(stdout).spec.holderIdentity : undefined
-  }
-  const programmed = (name: string) =>
-    installation.condition('Group', name, { type: 'Programmed', status: 'True', reason: 'Unused' })
 
-  describe('of two replicas', () => {
-    it('one leads, and hands over at once when it stops', async () => {
-      const first = await start({ 'leader-election': 'true' })
-      await first.operator.leading
-      const leader = await holder()
-      const second = await start({ 'leader-election': 'true' })
-      await installation.apply(object('Group', 'one', {}))
-      await programmed('one')
-      expect(await holder()).toBe(leader)
-      const from = performance.now()
-      await stop(first.operator)
-      await second.operator.leading
-      expect(performance.now() - from).toBeLessThan(5_000)
-      expect(await holder()).not.toBe(leader)
-      await installation.apply(object('Group', 'two', {}))
-      await programmed('two')
-      expect([...first.lost, ...second.lost]).toEqual([])
-      await stop(second.operator)
-    }, 60_000)
+  it('follows again when its connections are cut, and counts and tells what failed', async () => {
+    await declare('before')
+    await programmed('before')
+    const failures = await metric('watch_failures_total')
+    way.cut()
+    await eventually('the failed watches', async () =>
+      (await metric('watch_failures_total')) > failures ? true : undefined,
+    )
+    await declare('after')
+    await programmed('after')
+    expect(said.join('')).toContain('a watch failed; it begins again with a list')
+  }, 240_000)
 
-    it('the other takes over within 15 s when one is killed, and it that comes back does not lead', async () => {
-      const killed = installation.spawnOperator({ 'leader-election': 'true' })
-      await killed.line(/"leading"/)
-      const { operator } = await start({ 'leader-election': 'true' })
-      const from = performance.now()
-      await killed.stop('SIGKILL')
-      await operator.leading
-      expect(performance.now() - from).toBeLessThan(15_000)
-      const leader = await holder()
-      const back = installation.spawnOperator({ 'leader-election': 'true' })
-      await installation.apply(object('Group', 'three', {}))
-      await programmed('three')
-      expect(await holder()).toBe(leader)
-      await back.stop()
-      await stop(operator)
-    }, 60_000)
+  it('sees what was made and deleted while there was no way, and says so once that has lasted', async () => {
+    const uid = await uidOf('before')
+    way.block()
+    await declare('meanwhile')
+    await remove('before')
+    const unwell = await eventually('the health', async () => {
+      const { status, text } = await health('readyz')
+      return status === 503 && text.includes('watches') ? text : undefined
+    })
+    expect(unwell).toMatch(/(Group|Resource|Secret|RemoteNetwork|Connector|Relay|Namespace|Node|Service|Deployment) /)
+    expect((await health('healthz')).status).toBe(503)
+    expect(await installation.rowExists('groups', uid)).toBe(true)
+    way.unblock()
+    await programmed('meanwhile')
+    await rowGoes(uid)
+    await eventually('the health again', async () => ((await health('readyz')).status === 200 ? true : undefined))
+    expect((await health('healthz')).status).toBe(200)
+  }, 240_000)
 
-    it('the leader steps down when someone else holds its Lease', async () => {
-      const { operator, lost } = await start({ 'leader-election': 'true' })
-      await operator.leading
-      const patch = { spec: { holderIdentity: 'someone-else' } }
-      await cluster().kube(['patch', 'lease', LEASE, '-n', NAMESPACE, '--type=merge', '-p', JSON.stringify(patch)])
-      await eventually('the loss', () => (lost.length > 0 ? true : undefined))
-      expect(lost).toEqual(['"someone-else" leads'])
-      await stop(operator)
-      await cluster().kube(['delete', 'lease', LEASE, '-n', NAMESPACE])
-    }, 60_000)
-  })
+  it('lists again when the version that it watches from is gone', async () => {
+    const uid = await uidOf('after')
+    way.expire()
+    await remove('after')
+    await declare('expired')
+    await programmed('expired')
+    await rowGoes(uid)
+    await eventually('the answers with 410', () => (way.answered410 > 0 ? true : undefined))
+    await declare('after-that')
+    await programmed('after-that')
+  }, 240_000)
 
-  describe('to reach the API server', () => {
-    let way: Way
-    let operator: Operator
-    beforeAll(async () => {
-      const path = join(installation.dir, 'kubeconfig')
-      const kubeconfig = JSON.parse(readFileSync(path, 'utf8'))
-      way = await openWay(Number(new URL(kubeconfig.clusters[0].cluster.server).port))
-      kubeconfig.clusters[0].cluster.server = `https://127.0.0.1:${way.port}`
-      writeFileSync(join(installation.dir, 'kubeconfig-way'), JSON.stringify(kubeconfig))
-      operator = (await start({ kubeconfig: join(installation.dir, 'kubeconfig-way') })).operator
-      await operator.leading
-    }, 60_000)
-    afterAll(() => way.close())
+  it('converges over a way that is slow', async () => {
+    way.slow(300)
+    const uid = await uidOf('expired')
+    await declare('slow')
+    await remove('expired')
+    await programmed('slow')
+    await rowGoes(uid)
+    way.slow(0)
+  }, 240_000)
 
-    it('follow again when their connections are cut', async () => {
-      await installation.apply(object('Group', 'before', {}))
-      await programmed('before')
-      way.cut()
-      await installation.apply(object('Group', 'after', {}))
-      await programmed('after')
-    }, 60_000)
+  it('converges to what is declared when events change places', async () => {
+    way.shuffle(true)
+    const names = Array.from({ length: 20 }, (_, index) => `shuffled-${index}`)
+    await installation.apply(...names.map(name => object('Group', name, {})))
+    const uids = await Promise.all(names.map(uidOf))
+    await installation.apply(...names.map(name => object('Group', name, { displayName: name })))
+    await cluster().kube(['delete', 'groups.sallyport.dev', '-n', NAMESPACE, ...names.slice(10)])
+    for (const name of names.slice(0, 10)) await programmed(name)
+    for (const uid of uids.slice(10)) await rowGoes(uid)
+    expect(way.swapped).toBeGreaterThan(0)
+    way.shuffle(false)
+    await installation.settled()
+    const rows = installation.rows('declared').map(row => row.uid)
+    const declared = [...(await installation.list('Group')), ...(await installation.list('RemoteNetwork'))]
+    expect(rows.sort()).toEqual(declared.map(({ metadata }) => metadata.uid).sort())
+  }, 240_000)
 
-    it('see what was made and deleted while there was no way', async () => {
-      const gone = (await installation.find('Group', 'before'))!
-      way.block()
-      await installation.apply(object('Group', 'meanwhile', {}))
-      await cluster().kube(['delete', 'groups.sallyport.dev', 'before', '-n', NAMESPACE])
-      expect(await installation.rowExists('groups', gone.metadata.uid)).toBe(true)
-      way.unblock()
-      await programmed('meanwhile')
-      await eventually('the row to go', async () =>
-        (await installation.rowExists('groups', gone.metadata.uid)) === undefined ? true : undefined,
-      )
-    }, 60_000)
-
-    it('notice a connection that is open and dead within a minute', async () => {
-      way.freeze()
-      await installation.apply(object('Group', 'frozen', {}))
-      await eventually(
-        'the new connection',
-        async () => {
-          const live = await installation.find('Group', 'frozen')
-          return live?.status?.conditions === undefined ? undefined : true
-        },
-        60_000,
-      )
-      await stop(operator)
-    }, 90_000)
-  })
+  it('notices connections that are open and dead, with a call under way on one of them', async () => {
+    way.slow(1000)
+    await declare('under-way')
+    await eventually('the call', () => (operator.isIdle ? undefined : true))
+    way.freeze()
+    way.slow(0)
+    await programmed('under-way', 60_000)
+    await declare('frozen')
+    await programmed('frozen', 60_000)
+  }, 240_000)
 })
-
-/** A TCP way to a port that can be cut, closed, and left open but dead. */
-type Way = { port: number; cut(): void; block(): void; unblock(): void; freeze(): void; close(): void }
-
-async function openWay(target: number): Promise<Way> {
-  const pairs = new Set<[Socket, Socket]>()
-  let blocked = false
-  const server: Server = createServer(socket => {
-    if (blocked) return void socket.destroy()
-    const upstream = connect(target, '127.0.0.1')
-    const pair: [Socket, Socket] = [socket, upstream]
-    pairs.add(pair)
-    for (const [one, other] of [pair, [upstream, socket]] as const) {
-      one.on('error', () => other.destroy())
-      one.on('close', () => {
-        other.destroy()
-        pairs.delete(pair)
-      })
-      one.pipe(other)
-    }
-  })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new TypeError('a TCP server has an address')
-  const cut = () => {
-    for (const [socket, upstream] of pairs) {
-      socket.destroy()
-      upstream.destroy()
-    }
-  }
-  return {
-    port: address.port,
-    cut,
-    block: () => {
-      blocked = true
-      cut()
-    },
-    unblock: () => {
-      blocked = false
-    },
-    // What is open stays open and carries nothing more; new connections work.
-    freeze: () => {
-      for (const [socket, upstream] of pairs) {
-        socket.unpipe(upstream)
-        upstream.unpipe(socket)
-        upstream.pause()
-        socket.pause()
-      }
-    },
-    close: () => {
-      cut()
-      server.close()
-    },
-  }
-}
