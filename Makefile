@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: help install demo test check fix generate check-generated e2e bench fuzz bundle images kube-up kube-down node-up node-down clean
+.PHONY: help install demo test check fix generate check-generated e2e bench bench-scale fuzz bundle images kube-up kube-down node-up node-down clean
 
 help: ## Print this help
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check-generated: install ## Fail when a generated file is stale
 
 bench: install ## Measure against stunnel and haproxy in the same run
 	@node tests/bench/main.ts
+
+bench-scale: install ## 5 000 Resources from cold on a real API server: time, memory, one edit
+	@SCALE=5000,200,20 vitest run tests/kube/scale.test.ts
 
 fuzz: install ## Fuzz the parsers and the session state machine (SECONDS_EACH=60)
 	@node hack/fuzz.ts
