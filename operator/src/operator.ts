@@ -10,6 +10,7 @@ import { Mirror } from './controller/mirror.ts'
 import { FileProvider } from './file/provider.ts'
 import { installationNames } from './installation.ts'
 import { KubernetesProvider } from './kubernetes/provider.ts'
+import { operatorMetrics } from './metrics.ts'
 import type { Settings } from './plan/step.ts'
 import type { ChangeListener, Provider } from './provider.ts'
 import { Reconciler } from './reconciler.ts'
@@ -40,15 +41,16 @@ export type Operator = {
 /** Starts the operator: lists, waits for leadership, reconciles until it is closed. */
 export async function startOperator(config: OperatorConfig, deps: OperatorDeps): Promise<Operator> {
   const { log, clock = systemClock, metrics = createMetrics('operator'), onLost = () => undefined } = deps
-  const counter = metrics.counter('writes_total', 'Writes to the API server and to the Controller.', ['verb', 'kind'])
-  const onWrite = (verb: string, kind: string) => counter.inc({ verb, kind })
-  const failures = metrics.counter('watch_failures_total', 'Watches that failed and began again with a list.', [
-    'source',
-  ])
-  const onWatchFailure = (source: string) => failures.inc({ source })
   const parts: { reconciler?: Reconciler; mirror?: Mirror; client?: DeclaredClient } = {}
-  let leads = false
-  metrics.gauge('leading', '1 while this replica acts.', [], () => (leads ? 1 : 0))
+  let phase: 'waiting' | 'listing' | 'leading' = 'waiting'
+  const counters = operatorMetrics(metrics, {
+    leading: () => phase === 'leading',
+    queueLength: () => parts.reconciler?.queueLength ?? 0,
+    removalHeld: () => parts.reconciler?.isHolding ?? false,
+    relistedAtMs: () => parts.reconciler?.relistedAtMs,
+  })
+  const onWrite = (verb: string, kind: string) => counters.writes.inc({ verb, kind })
+  const onWatchFailure = (source: string) => counters.watchFailures.inc({ source })
   let closed = false
   const onChange: ChangeListener = change => {
     // Until there is someone to act, the world only takes note.
@@ -61,7 +63,13 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
     listen: config.metricsListen,
     metrics,
     liveness: [watches],
-    readiness: [watches, { name: 'controller', failing: () => (leads ? parts.mirror?.down : undefined) }],
+    readiness: [
+      watches,
+      // One that waits is ready to take over as long as it can see whether it has to.
+      { name: 'lease', failing: () => (phase === 'waiting' ? provider.leaderless() : undefined) },
+      { name: 'listed', failing: () => (phase === 'listing' ? 'it has yet to list what is declared' : undefined) },
+      { name: 'controller', failing: () => (phase === 'leading' ? parts.mirror?.down : undefined) },
+    ],
   })
 
   const caFile = config.controller.caFile === undefined ? undefined : await readFile(config.controller.caFile, 'utf8')
@@ -88,7 +96,7 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
   const lead = async () => {
     await provider.lead(reason => {
       log.error({ reason }, 'leadership is lost')
-      leads = false
+      phase = 'waiting'
       // Nothing more is begun from this moment on: another may lead already.
       parts.reconciler?.close().then(
         () => onLost(reason),
@@ -97,6 +105,7 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
       if (parts.reconciler === undefined) onLost(reason)
     })
     if (closed) return
+    phase = 'listing'
     await provider.start()
     const ca = () => caFile ?? world.installationCa ?? ''
     const options = { url: config.controller.url, ca, token: () => provider.token(), proxy: config.proxy }
@@ -110,7 +119,7 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
     })
     Object.assign(parts, { client, mirror })
     parts.reconciler = new Reconciler({
-      ...{ provider, client, mirror, world, clock, log, metrics },
+      ...{ provider, client, mirror, world, clock, log, metrics: counters },
       told: new Map(),
       namespace: config.namespace,
       names: settings.names,
@@ -120,7 +129,7 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
       removalWaitSeconds: config.removalWaitSeconds,
       resyncSeconds: config.resyncSeconds,
     })
-    leads = true
+    phase = 'leading'
     parts.reconciler.begin([])
   }
   const leading = lead()

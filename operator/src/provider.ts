@@ -18,6 +18,8 @@ export type Provider = {
   resync(): Promise<AnyKind[]>
   /** Why what is in the store may be out of date; undefined when it is not. */
   stale(): string | undefined
+  /** Why it cannot be seen who leads; undefined while it can. */
+  leaderless(): string | undefined
   /** Server-side apply of exactly these fields. Throws `refused` where something of that name is not the operator's. */
   apply(object: KubeObject): Promise<void>
   /** Makes room for {@link apply}: removes what a former owner has left. Throws `refused` where apply would. */

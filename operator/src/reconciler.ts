@@ -1,8 +1,9 @@
-import { type Clock, ControllerError, type Counter, type Log, type Metrics, RuntimeError } from '@sallyport/runtime'
+import { type Clock, ControllerError, type Log, RuntimeError } from '@sallyport/runtime'
 import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
 import { type ApplyDeps, applyStep } from './apply.ts'
 import type { Mirror, MirrorChange } from './controller/mirror.ts'
+import type { OperatorMetrics } from './metrics.ts'
 import type { AnyKind } from './object.ts'
 import { type Hold, planRemoval } from './plan/removal.ts'
 import type { Plan, Step } from './plan/step.ts'
@@ -17,7 +18,7 @@ export type ReconcilerDeps = ApplyDeps & {
   mirror: Mirror
   clock: Clock
   log: Log
-  metrics: Metrics
+  metrics: OperatorMetrics
   removalWaitSeconds: number
   resyncSeconds: number
 }
@@ -39,7 +40,7 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps
   readonly #queue: Queue
   readonly #removals = new Map<string, { kind: DeclaredKind; uid: string }[]>()
-  readonly #resyncs: Counter
+  #relistedAtMs: number | undefined
   #failed: AnyKind[] = []
   #hold: Hold | undefined
   #listed = false
@@ -48,18 +49,15 @@ export class Reconciler {
   constructor(deps: ReconcilerDeps) {
     this.#deps = deps
     const { clock, log, metrics } = deps
-    const failures = metrics.counter('failures_total', 'Work on a key that failed and is tried again.', ['kind'])
-    this.#resyncs = metrics.counter('resyncs_total', 'Times that everything was listed and compared again.')
-    metrics.gauge('queue_length', 'Keys that wait or are worked on.', [], () => this.#queue.length)
-    metrics.gauge('removal_held', '1 while a removal of many rows waits for confirmation.', [], () =>
-      this.#hold === undefined ? 0 : 1,
-    )
     this.#queue = new Queue({
       clock,
       random: Math.random,
-      work: key => this.#work(key),
+      work: key => {
+        metrics.reconciles.inc({ kind: key.split('/')[0]! })
+        return this.#work(key)
+      },
       onError: (key, error) => {
-        failures.inc({ kind: key.split('/')[0]! })
+        metrics.failures.inc({ kind: key.split('/')[0]! })
         // What others said or did not say needs no stack.
         const isOutside = [ControllerError, RuntimeError, ProviderError].some(kind => error instanceof kind)
         if (isOutside) log.warn({ key, reason: String(error) }, 'work failed; it is tried again')
@@ -71,7 +69,7 @@ export class Reconciler {
   /** Begins, once the provider has listed everything: with the CA, and with the rest when the Controller's rows are known. */
   begin(failed: AnyKind[]): void {
     const { clock, resyncSeconds, mirror } = this.#deps
-    this.#failed = failed
+    this.#took(failed)
     this.#listed = true
     this.#queue.add('authority')
     this.#queue.addAt('resync', clock.now() + resyncSeconds * 1000)
@@ -103,8 +101,28 @@ export class Reconciler {
     return this.#queue.isIdle
   }
 
+  get queueLength(): number {
+    return this.#queue.length
+  }
+
+  /** Whether a removal of many rows waits. */
+  get isHolding(): boolean {
+    return this.#hold !== undefined
+  }
+
+  /** When every kind was listed last. */
+  get relistedAtMs(): number | undefined {
+    return this.#relistedAtMs
+  }
+
   close(): Promise<void> {
     return this.#queue.close()
+  }
+
+  /** Kinds of which a list has failed just now. */
+  #took(failed: AnyKind[]): void {
+    this.#failed = failed
+    if (failed.length === 0) this.#relistedAtMs = this.#deps.clock.now()
   }
 
   #forget(uid: string, rows: { kind: DeclaredKind; uid: string }[]): void {
@@ -169,7 +187,7 @@ export class Reconciler {
     const hold = this.#hold
     const confirmed = hold === undefined ? undefined : await provider.confirmation()
     const isDue = hold !== undefined && (confirmed === hold.code || now() >= hold.sinceMs + removalWaitSeconds * 1000)
-    if (isDue) this.#failed = await provider.resync()
+    if (isDue) this.#took(await provider.resync())
     const decision = planRemoval({
       rows: mirror.rows(),
       declared: world.declaredUids(),
@@ -200,9 +218,9 @@ export class Reconciler {
 
   async #resync(): Promise<number> {
     const { provider, resyncSeconds, now } = this.#deps
-    this.#failed = await provider.resync()
+    this.#took(await provider.resync())
     this.#all()
-    this.#resyncs.inc()
+    this.#deps.metrics.resyncs.inc()
     return now() + resyncSeconds * 1000
   }
 }

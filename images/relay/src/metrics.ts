@@ -11,8 +11,8 @@ export type RelayGauges = {
 
 export type RelayMetrics = ReturnType<typeof relayMetrics>
 
-export function relayMetrics(gauges: RelayGauges) {
-  const metrics: Metrics = createMetrics('relay')
+/** Makes the metrics of a Relay. */
+export function relayMetrics(gauges: RelayGauges, metrics: Metrics = createMetrics('relay')) {
   metrics.gauge('connectors', 'Connectors that are registered.', [], gauges.connectors)
   metrics.gauge('idle_sockets', 'Data sockets of Connectors that wait for a Client.', [], gauges.idleSockets)
   metrics.gauge('waiting_clients', 'Clients that wait for a data socket.', [], gauges.waitingClients)

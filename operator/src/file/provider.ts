@@ -83,6 +83,8 @@ export class FileProvider implements Provider {
     return this.#failure
   }
 
+  leaderless(): undefined {}
+
   async apply(object: KubeObject): Promise<void> {
     await this.makeRoom(object)
     this.#options.onWrite('apply', object.kind)

@@ -24,6 +24,7 @@ export class Leader {
   /** The other's Lease as first seen, judged by our own clock: theirs may be wrong. */
   #seen: { version: string; atMs: number } | undefined
   #held: Lease | undefined
+  #problem: string | undefined = 'the Lease has yet to be read'
   #renewing: Promise<void> = Promise.resolve()
 
   constructor(options: LeaderOptions) {
@@ -32,6 +33,11 @@ export class Leader {
 
   get #renewMs(): number {
     return this.#options.leaseSeconds * 1000 * RENEW_PART
+  }
+
+  /** Why it is not known who leads. */
+  get problem(): string | undefined {
+    return this.#problem
   }
 
   /** Resolves when the Lease is ours. `onLost` when it is no longer, without our doing. */
@@ -69,6 +75,7 @@ export class Leader {
     const { kube, namespace, lease: name, identity, leaseSeconds, clock, log } = this.#options
     try {
       const lease = await kube.lease(namespace, name)
+      this.#problem = undefined
       if (lease !== undefined && !this.#isFree(lease)) return undefined
       const now = microTime(clock.now())
       const spec: LeaseSpec = {
@@ -82,7 +89,9 @@ export class Leader {
       return await kube.writeLease({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec })
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error
-      if (error.code !== 'conflict') log.warn({ reason: error.message }, 'the Lease cannot be read or written')
+      if (error.code === 'conflict') return undefined
+      this.#problem = error.message
+      log.warn({ reason: error.message }, 'the Lease cannot be read or written')
       return undefined
     }
   }

@@ -87,6 +87,10 @@ export class KubernetesProvider implements Provider {
     return this.#operator.stale()
   }
 
+  leaderless(): string | undefined {
+    return this.#leader.problem
+  }
+
   async apply(object: KubeObject): Promise<void> {
     await this.makeRoom(object)
     this.#took(object, await this.#kube.apply(object))
