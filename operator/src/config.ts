@@ -44,7 +44,7 @@ export type OperatorConfig = {
     caFile?: string
     audience: string
   }
-  certificates: { issuer: 'operator' | 'external'; caSeconds: number; certificateSeconds: number }
+  certificates: { issuer: 'operator' | 'provided' | 'external'; caSeconds: number; certificateSeconds: number }
   namespace: string
   managedNamespaces: string[]
   /** Undefined: all. */

@@ -29,6 +29,9 @@ SALLYPORT_CONTROLLER_NAMES: {{ printf "%s,%s.%s,%s.%s.svc.%s" $service $service 
 {{- with include "sallyport.controllerCA" . }}
 SALLYPORT_CONTROLLER_CA_FILE: /etc/sallyport/controller-ca/ca.crt
 {{- end }}
+{{- if include "sallyport.waitsForCA" . }}
+SALLYPORT_CERTIFICATES: provided
+{{- end }}
 SALLYPORT_MANAGED_NAMESPACES: {{ include "sallyport.managed" . | fromJsonArray | join "," }}
 {{- with .Values.operator.watchNamespaces }}
 SALLYPORT_WATCH_NAMESPACES: {{ join "," . }}

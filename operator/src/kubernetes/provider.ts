@@ -25,7 +25,7 @@ export type KubernetesOptions = {
   /** The Controller's Service, of its own namespace. */
   controllerService: string | undefined
   /** Whether others issue the serving certificates, into Secrets of their own. */
-  certificates: 'operator' | 'external'
+  certificates: 'operator' | 'provided' | 'external'
   managedNamespaces: readonly string[]
   watchNamespaces: readonly string[] | undefined
   identity: string

@@ -38,6 +38,7 @@ export function installationCaOf(ca: Secret | undefined, { controllerCa = '' }: 
 
 /** A CA of the operator's own is renewed; one that someone else has put there is only used. */
 function planCa({ ca }: AuthorityWorld, settings: Settings, nowMs: number): Plan {
+  if (ca === undefined && settings.certificates === 'provided') return { steps: [] }
   const secret = ownSecret(settings.names.ca, settings)
   const isOwn = ca?.metadata.labels?.[MANAGED_BY_LABEL] === FIELD_MANAGER
   const certificate = secretText(ca, 'tls.crt')

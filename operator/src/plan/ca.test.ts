@@ -50,6 +50,24 @@ describe('a CA that someone else has put into its Secret', () => {
     expect(splitBundle(both ?? '')).toEqual([root.certificatePem, other.certificatePem])
   })
 
+  it('is waited for where it is to be provided, and made where it is not', () => {
+    const stepsWith = (certificates: 'operator' | 'provided') =>
+      planAuthority(
+        {
+          ca: undefined,
+          controllerTls: undefined,
+          storeKey: undefined,
+          service: undefined,
+          nodes: [],
+          login: undefined,
+        },
+        settingsOf({ certificates }),
+        NOW,
+      ).steps.map(step => step.do)
+    expect(stepsWith('provided')).toEqual(['makeStoreKey'])
+    expect(stepsWith('operator')).toEqual(['makeStoreKey', 'makeCa'])
+  })
+
   it.each([
     ['has no key', { 'tls.crt': root.certificatePem }, /holds no certificate and key of a CA/],
     ['has the key of another', { ...given, 'tls.key': privateKeyToPem(other.privateKey) }, /does not fit/],

@@ -168,7 +168,7 @@ function certificateOf(
   { settings, nowMs }: Context,
 ) {
   const { installationCa = '', issued, secrets } = world
-  const renewed = settings.certificates === 'operator'
+  const renewed = settings.certificates !== 'external'
   const check: CertificateCheck = { names: { dnsNames: [name], ipAddresses: [] }, installationCa, nowMs, renewed }
   const given = renewed ? [] : issued.filter(({ metadata }) => metadata.name === issuedName(child))
   const held = secrets.filter(({ metadata }) => metadata.name === child)

@@ -81,8 +81,8 @@ export type Settings = {
   controllerNames: readonly string[]
   /** Whether it may read what belongs to no namespace: Namespaces with their labels, and Nodes. */
   readsCluster: boolean
-  /** Who issues serving certificates. */
-  certificates: 'operator' | 'external'
+  /** Who issues serving certificates: the operator, with a CA of its own or one that is waited for, or others. */
+  certificates: 'operator' | 'provided' | 'external'
   /** Pods of a cluster, or processes of this machine. */
   platform: 'cluster' | 'host'
 }

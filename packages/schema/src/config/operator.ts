@@ -51,10 +51,10 @@ export const OperatorConfigSchema = Type.Object(
         2048,
       ),
     ),
-    SALLYPORT_CERTIFICATES: oneOf(['operator', 'external'], {
+    SALLYPORT_CERTIFICATES: oneOf(['operator', 'provided', 'external'], {
       default: 'operator',
       description:
-        'Who issues serving certificates: the operator with its CA, or someone else who writes tls.crt, tls.key and ca.crt into Secrets of type kubernetes.io/tls: <release>-controller-tls, and <relay>-<index>-tls for each Relay replica.',
+        'Who issues serving certificates. operator: the operator, with the CA in Secret <release>-ca, which it makes where there is none. provided: the same, but it makes no CA and waits for it. external: someone else, who writes tls.crt, tls.key and ca.crt into Secrets of type kubernetes.io/tls: <release>-controller-tls, and <relay>-<index>-tls for each Relay replica.',
     }),
     SALLYPORT_CA_SECONDS: Type.Integer({
       minimum: 60,
