@@ -10,7 +10,7 @@ import { SessionPool } from './pool.ts'
 const REQUEST: OpenRequest = { resource: 'r', host: 'db.internal', port: 5432, protocol: 'tcp' }
 const NEVER = new AbortController().signal
 
-type Behaviour = { dial?: DialFault; open?: ResetCode; once?: boolean }
+type Behaviour = { dial?: DialFault; open?: ResetCode; once?: boolean; answer?: Promise<void> }
 
 /** A network of two Connectors behind two Relays that behave as told; what was dialled and opened is kept. */
 function network(behaviour: Record<string, Behaviour> = {}, idleMs = 1000) {
@@ -55,6 +55,7 @@ function network(behaviour: Record<string, Behaviour> = {}, idleMs = 1000) {
         ended: promise,
         open: async () => {
           const how = behaviour[connector]
+          await how?.answer
           if (how?.open !== undefined) {
             const { open } = how
             if (how.once === true) delete how.open
@@ -97,6 +98,24 @@ describe('the pool', () => {
     await Promise.all([pool.open(view, REQUEST, NEVER), pool.open(view, REQUEST, NEVER)])
     await pool.open(view, REQUEST, NEVER)
     expect([dialled.length, opened.length]).toEqual([1, 3])
+  })
+
+  it('keeps a session for which an answer is awaited, however long, and ends it when it has been idle', async () => {
+    const answered = Promise.withResolvers<void>()
+    const slow = { answer: answered.promise }
+    const { pool, view, clock, alive } = network({ c1: slow, c2: slow })
+    const opening = pool.open(view, REQUEST, NEVER)
+    await new Promise(resolve => setImmediate(resolve))
+    clock.advance(60_000)
+    expect(alive.size).toBe(1)
+    answered.resolve()
+    const stream = await opening
+    stream.destroy()
+    await new Promise(resolve => stream.once('close', resolve))
+    clock.advance(999)
+    expect(alive.size).toBe(1)
+    clock.advance(1)
+    expect(alive.size).toBe(0)
   })
 
   it('a dead Relay costs one try, and the next dial begins with another', async () => {

@@ -59,9 +59,8 @@ export class SessionPool {
         throw error
       })
       try {
-        return this.#count(entry, await entry.session.open(request, signal))
+        return await this.#openIn(entry, request, signal)
       } catch (error) {
-        this.#rest(entry)
         if (!(error instanceof OpenRefused)) throw error
         if (!ELSEWHERE.has(error.code) || signal.aborted) throw failureOf(error)
         refusal = error
@@ -192,14 +191,20 @@ export class SessionPool {
     return capability
   }
 
-  #count(entry: Entry, stream: Duplex): Duplex {
-    entry.streams++
-    entry.idle?.cancel()
-    stream.once('close', () => {
+  /** A session is in use from the moment on at which a stream is asked for: however long the answer takes, it is not idle. */
+  async #openIn(entry: Entry, request: OpenRequest, signal: AbortSignal): Promise<Duplex> {
+    const release = () => {
       entry.streams--
       this.#rest(entry)
-    })
-    return stream
+    }
+    entry.streams++
+    entry.idle?.cancel()
+    try {
+      return (await entry.session.open(request, signal)).once('close', release)
+    } catch (error) {
+      release()
+      throw error
+    }
   }
 
   #rest(entry: Entry): void {
