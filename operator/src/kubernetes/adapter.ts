@@ -11,6 +11,8 @@ import type { KubeObject } from '../object.ts'
 
 /** Wait before a watch that has failed begins again with a list; in a namespace that is not there. */
 const [RETRY_MS, ABSENT_RETRY_MS] = [1_000, 10_000]
+/** After this much silence client-node begins a watch anew: a quiet one is answered at least that often. */
+const WATCH_SILENCE_MS = 30_000
 
 // A CommonJS module with a member `default`: Node gives the module, bundlers and test runners that member.
 const Operator = 'default' in k8sOperator ? k8sOperator.default : (k8sOperator as never)
@@ -100,18 +102,26 @@ export class InformerOperator extends Operator {
 class ClosableWatch extends Watch {
   closed = false
   readonly #shape: Source['shape']
+  readonly #onAnswer: () => void
 
-  constructor(config: KubeConfig, shape: Source['shape']) {
+  constructor(config: KubeConfig, shape: Source['shape'], onAnswer: () => void) {
     super(config)
     this.#shape = shape
+    this.#onAnswer = onAnswer
   }
 
   /** The informer keeps every object that it is handed, so that it is handed no more than is kept. */
   override async watch(...[path, query, callback, done]: Parameters<Watch['watch']>): Promise<AbortController> {
     const shaped: typeof callback = (phase, object, event) =>
       callback(phase, phase === 'ERROR' || phase === 'BOOKMARK' ? object : this.#shape(object), event)
-    const controller = await (this.closed ? new AbortController() : super.watch(path, query, shaped, done))
+    let failed = false
+    const ended: typeof done = error => {
+      failed ||= error !== null && error !== undefined
+      done(error)
+    }
+    const controller = await (this.closed ? new AbortController() : super.watch(path, query, shaped, ended))
     if (this.closed) controller.abort()
+    else if (!failed) this.#onAnswer()
     return controller
   }
 }
@@ -122,12 +132,14 @@ class Follow {
   #informer: ListWatch<KubernetesObject> | undefined
   #watch: ClosableWatch | undefined
   #failedAtMs: number | undefined
+  #answeredAtMs: number
   #reason = ''
   #stopped = false
 
   constructor(source: Source, deps: FollowDeps) {
     this.#source = source
     this.#deps = deps
+    this.#answeredAtMs = deps.clock.monotonic()
   }
 
   async start(): Promise<void> {
@@ -147,8 +159,13 @@ class Follow {
 
   stale(): string | undefined {
     const { clock, staleMs } = this.#deps
-    if (this.#failedAtMs === undefined || clock.monotonic() - this.#failedAtMs < staleMs) return undefined
-    return `${this.#source.name}: ${this.#reason}`
+    const nowMs = clock.monotonic()
+    if (this.#failedAtMs !== undefined && nowMs - this.#failedAtMs >= staleMs)
+      return `${this.#source.name}: ${this.#reason}`
+    const silentMs = nowMs - this.#answeredAtMs
+    // A watch that is never answered does not fail either: it is begun anew, time and again.
+    if (silentMs < WATCH_SILENCE_MS + staleMs) return undefined
+    return `${this.#source.name}: no word from the API server for ${Math.round(silentMs / 1000)} s`
   }
 
   stop(): void {
@@ -162,12 +179,13 @@ class Follow {
       return
     }
     const { path, labelSelector, fieldSelector, shape, onPut, onGone } = this.#source
-    const watch = new ClosableWatch(this.#deps.config, shape)
+    const watch = new ClosableWatch(this.#deps.config, shape, () => this.#answered())
     const list = async (): Promise<KubernetesListObject<KubernetesObject>> => {
       const { items: whole, resourceVersion } = await this.#source.list()
       const items = whole.map(shape)
       if (!watch.closed) this.#source.onList(items)
       this.#failedAtMs = undefined
+      this.#answered()
       onListed()
       // The typed client has dates where JSON has texts.
       const typed = items as unknown as KubernetesObject[]
@@ -187,6 +205,7 @@ class Follow {
       if (isAbsent) {
         this.#source.onList([])
         this.#failedAtMs = undefined
+        this.#answered()
         onListed()
       } else {
         this.#failed(error)
@@ -202,6 +221,10 @@ class Follow {
     informer.start().catch(error => {
       if (!watch.closed) this.#failed(error)
     })
+  }
+
+  #answered(): void {
+    this.#answeredAtMs = this.#deps.clock.monotonic()
   }
 
   #failed(error: unknown): void {
