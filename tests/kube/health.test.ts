@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type Operator, readConfig, startOperator } from '@sallyport/operator'
 import { type HealthReport, silentLog } from '@sallyport/runtime'
@@ -71,6 +72,34 @@ describeKube('what an operator says of itself', cluster => {
     expect(await metric(operator, 'queue_length')).toBeDefined()
   })
 
+  it('is that it should be started anew when the API server has fallen silent', { timeout: 300_000 }, async () => {
+    const kubeconfig = JSON.parse(readFileSync(join(installation.dir, 'kubeconfig'), 'utf8'))
+    const way = await openWay(Number(new URL(kubeconfig.clusters[0].cluster.server).port))
+    try {
+      kubeconfig.clusters[0].cluster.server = `https://127.0.0.1:${way.port}`
+      const path = join(installation.dir, 'kubeconfig-way')
+      writeFileSync(path, JSON.stringify(kubeconfig))
+      const operator = await start({ kubeconfig: path, 'leader-election': 'false' })
+      await operator.leading
+      expect((await ask(operator, 'healthz')).status).toBe(200)
+      way.silence()
+      await eventually(
+        'the silence to be noticed',
+        async () => (await ask(operator, 'healthz')).status === 503 || undefined,
+        240_000,
+      )
+      expect(await failing(operator, 'healthz')).toEqual([expect.stringMatching(/^watches: /)])
+      way.speak()
+      await eventually(
+        'the word to be back',
+        async () => (await ask(operator, 'healthz')).status === 200 || undefined,
+        120_000,
+      )
+    } finally {
+      way.close()
+    }
+  })
+
   it('is that it is not ready while it cannot see who leads, which no restart would mend', {
     timeout: 60_000,
   }, async () => {
@@ -85,3 +114,37 @@ describeKube('what an operator says of itself', cluster => {
     expect((await ask(lonely, 'healthz')).status).toBe(200)
   })
 })
+
+/** A TCP way to a port that can fall silent: connections stay open, new ones are taken, and nothing passes. */
+async function openWay(target: number) {
+  const sockets = new Set<Socket>()
+  let silent = false
+  const server = createServer(socket => {
+    sockets.add(socket.on('error', () => undefined))
+    if (silent) return
+    const upstream = connect(target, '127.0.0.1')
+    sockets.add(upstream.on('error', () => socket.destroy()))
+    socket.pipe(upstream).pipe(socket)
+    socket.on('close', () => upstream.destroy())
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const destroyAll = () => {
+    for (const socket of sockets) socket.destroy()
+    sockets.clear()
+  }
+  return {
+    port: (server.address() as AddressInfo).port,
+    silence: () => {
+      silent = true
+      for (const socket of sockets) socket.unpipe().pause()
+    },
+    speak: () => {
+      silent = false
+      destroyAll()
+    },
+    close: () => {
+      destroyAll()
+      server.close()
+    },
+  }
+}
