@@ -38,6 +38,7 @@ export type OperatorConfig = {
     url: string
     /** Undefined: derived. */
     publicUrl?: string
+    pinsLogin: boolean
     /** Service of its own namespace from which the public URL is derived. */
     service?: string
     names: string[]
@@ -99,6 +100,7 @@ function settings(values: OperatorConfigSchema): Omit<OperatorConfig, 'proxy' | 
     controller: {
       url: url.replace(/\/+$/, ''),
       ...(publicUrl === undefined ? {} : { publicUrl }),
+      pinsLogin: values.SALLYPORT_LOGIN_PIN,
       ...(service === undefined ? {} : { service }),
       names: list(values.SALLYPORT_CONTROLLER_NAMES),
       ...(caFile === undefined ? {} : { caFile }),

@@ -211,6 +211,7 @@ function settingsOf(config: OperatorConfig, { platform }: Provider, controllerCa
     imagePullSecrets: config.imagePullSecrets,
     controllerUrl: controller.url,
     controllerPublicUrl: controller.publicUrl,
+    pinsLogin: controller.pinsLogin,
     controllerService: controller.service,
     controllerCa,
     certificates: config.certificates.issuer,

@@ -290,6 +290,16 @@ describeChart('the chart', () => {
     expect(policy('sallyport-operator').ingress).toEqual([metrics])
   })
 
+  it.each([
+    ['behind an Ingress', 'false'],
+    ['behind a Gateway that ends TLS', 'false'],
+    ['behind a Gateway that passes TLS through', undefined],
+    ['defaults', undefined],
+  ])("pins the installation's CA at login only where people see its certificates: %s", async (name, pin) => {
+    const { SALLYPORT_LOGIN_PIN } = environment(await objects(name))
+    expect(SALLYPORT_LOGIN_PIN).toBe(pin)
+  })
+
   it('stands as plain manifests too: the definitions with it, no hooks', async () => {
     const all = await render({}, { flags: ['--include-crds', '--no-hooks'] })
     expect(ofKind(all, 'CustomResourceDefinition')).toHaveLength(5)

@@ -10,6 +10,14 @@
 {{- if or .Values.authority.provided .Values.certManager.enabled }}true{{ end }}
 {{- end }}
 
+{{/* Whether people see a certificate of the installation's CA, and not that of a proxy in front of the Controller or of a public CA. */}}
+{{- define "sallyport.pinsLogin" -}}
+{{- $controller := .Values.controller }}
+{{- if not $controller.enabled }}
+{{- with $controller.external.caSecret }}true{{ end }}
+{{- else if not (or $controller.ingress.enabled (and $controller.gateway.enabled (eq $controller.gateway.route "HTTPRoute"))) }}true{{ end }}
+{{- end }}
+
 {{/* Settings of the operator, by variable. */}}
 {{- define "sallyport.operatorSettings" -}}
 {{- $service := printf "%s-controller" .Release.Name }}
@@ -19,6 +27,9 @@ SALLYPORT_CONTROLLER_URL: {{ include "sallyport.controllerURL" . }}
 SALLYPORT_CONTROLLER_AUDIENCE: {{ include "sallyport.audience" . }}
 {{- with include "sallyport.publicURL" . }}
 SALLYPORT_CONTROLLER_PUBLIC_URL: {{ . }}
+{{- end }}
+{{- if not (include "sallyport.pinsLogin" .) }}
+SALLYPORT_LOGIN_PIN: false
 {{- end }}
 {{- if .Values.controller.enabled }}
 {{- if not (include "sallyport.publicURL" .) }}

@@ -52,6 +52,14 @@ describe('how people log in', () => {
     })
   })
 
+  it('pins no CA where people see the certificate of a proxy in front of the Controller', () => {
+    const settings = settingsOf({ pinsLogin: false })
+    expect(loginOf({ ca: caSecret }, settings)?.data).toMatchObject({
+      url: 'https://outside',
+      login: 'https://outside',
+    })
+  })
+
   it('is not told before there is a CA, nor again while it is as told', () => {
     expect(loginOf({})).toBeUndefined()
     const login = loginOf({ ca: caSecret })!

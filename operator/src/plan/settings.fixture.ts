@@ -14,6 +14,7 @@ export function settingsOf(changes: Partial<Settings> = {}): Settings {
     connectorResolver: undefined,
     controllerUrl: 'https://inside',
     controllerPublicUrl: 'https://outside',
+    pinsLogin: true,
     controllerService: undefined,
     controllerCa: undefined,
     controllerNames: [],

@@ -75,6 +75,8 @@ export type Settings = {
   controllerUrl: string
   /** Undefined: derived from `controllerService`. */
   controllerPublicUrl: string | undefined
+  /** Whether what people type to log in pins the CA. */
+  pinsLogin: boolean
   controllerService: string | undefined
   /** PEM of the CAs that vouch for a Controller that is not of this installation. */
   controllerCa: string | undefined

@@ -28,6 +28,11 @@ export const OperatorConfigSchema = Type.Object(
         'URL of the Controller for people and External Connectors. That of SALLYPORT_CONTROLLER_SERVICE, or else SALLYPORT_CONTROLLER_URL, when absent.',
       ),
     ),
+    SALLYPORT_LOGIN_PIN: Type.Boolean({
+      default: true,
+      description:
+        'Whether what people type to log in pins the CA of the Controller. False where they see the certificate of a proxy in front of it, which a public CA vouches for.',
+    }),
     SALLYPORT_CONTROLLER_SERVICE: Type.Optional(
       Type.String({
         pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$',
