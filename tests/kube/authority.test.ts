@@ -14,7 +14,7 @@ describeKube('the installation', cluster => {
   let installation: KubeInstallation
   beforeAll(async () => {
     installation = await KubeInstallation.prepare(cluster())
-  }, 60_000)
+  })
   afterAll(() => installation.close())
   afterEach(async () => {
     await installation.stopOperator()

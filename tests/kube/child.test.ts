@@ -109,7 +109,7 @@ describeKube('what the operator makes', cluster => {
       await vanishes('Connector', 'office-1')
       await vanishes('Secret', 'office-1')
       expect(await installation.find('Connector', 'office-0')).toBeDefined()
-    }, 60_000)
+    })
   })
 
   describe('of a Relay', () => {
@@ -180,7 +180,7 @@ describeKube('what the operator makes', cluster => {
       expect((await installation.find('Secret', 'sallyport-ca'))?.data).toEqual(ca?.data)
       await cluster().kube(['delete', 'secret', 'mine-0', '-n', NAMESPACE])
       await installation.condition('Relay', 'mine', { type: 'Ready', status: 'False', reason: 'NoRegistration' })
-    }, 60_000)
+    })
   })
 
   describe('for Resources of other namespaces', () => {
@@ -322,7 +322,7 @@ describeKube('what the operator makes', cluster => {
     await vanishes('Connector', 'office-0')
     await vanishes('Deployment', 'office-0')
     await vanishes('Secret', 'office-0')
-  }, 60_000)
+  })
 })
 
 const owners = ({ metadata }: Live) => metadata.ownerReferences?.map(({ uid }) => uid)

@@ -42,7 +42,7 @@ describeKube('on the API server', cluster => {
   })
   afterAll(() => api.close())
 
-  it.each(ALL)('an object is taken or refused: $name', { timeout: 20_000 }, async one => {
+  it.each(ALL)('an object is taken or refused: $name', async one => {
     const { status, body } = await send(api, one)
     if (one.refused === undefined)
       return expect({ status, message: body.message }).toEqual({

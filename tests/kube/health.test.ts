@@ -13,7 +13,7 @@ describeKube('what an operator says of itself', cluster => {
   const running = new Set<Operator>()
   beforeAll(async () => {
     installation = await KubeInstallation.prepare(cluster())
-  }, 60_000)
+  })
   afterAll(async () => {
     for (const operator of running) await operator.close()
     await installation.close()

@@ -79,7 +79,7 @@ describeKube('an image', cluster => {
     expect(await replicaSets(installation)).toEqual(before)
     await installation.stopOperator()
     await installation.startOperator()
-  }, 60_000)
+  })
 
   it('reaches the next Connector when the one before is ready again', async () => {
     for (const name of CONNECTORS) pods.held.add(name)
