@@ -154,10 +154,8 @@ describe('the chart on a node', () => {
       await network({ connectors: { replicas: 2 } })
       await ready(2)
     })
-    await during('another pod template, and the Controller anew meanwhile', async () => {
+    await during('another pod template', async () => {
       await network({ connectors: { podTemplate: { metadata: { annotations: { 'example.com/change': '1' } } } } })
-      await kube(['rollout', 'restart', `deployment/${RELEASE}-controller`, '-n', NAMESPACE])
-      await kube(['rollout', 'status', `deployment/${RELEASE}-controller`, '-n', NAMESPACE, '--timeout=300s'])
       await eventually(
         'pods of the new template',
         async () => {
@@ -182,6 +180,10 @@ describe('the chart on a node', () => {
         { timeoutMs: LONG_MS, everyMs: 250 },
       )
       console.log(`from a Connector's pod deleted by force to the next one Ready: ${seconds(gone)}`)
+    })
+    await during('the Controller anew', async () => {
+      await kube(['rollout', 'restart', `deployment/${RELEASE}-controller`, '-n', NAMESPACE])
+      await kube(['rollout', 'status', `deployment/${RELEASE}-controller`, '-n', NAMESPACE, '--timeout=300s'])
     })
     over = true
     await Promise.all(load)
