@@ -1,0 +1,71 @@
+/** What people do while things change: new connections all the time, and streams that live long. */
+import type { Socket } from 'node:net'
+import { eventually, take } from '@sallyport/testkit'
+import { type Person, TCP, WEB } from './release.ts'
+
+const PARALLEL = 2
+
+/** New connections, one after another, for as long as it runs: each is counted as answered or failed, with what was being changed then. */
+export class Traffic {
+  readonly failures: string[] = []
+  answered = 0
+  #step = 'nothing has changed yet'
+  #isOver = false
+  readonly #load: Promise<unknown>
+
+  constructor({ get }: Person) {
+    this.#load = Promise.all(
+      Array.from({ length: PARALLEL }, async () => {
+        while (!this.#isOver)
+          await get(WEB.host, WEB.port).then(
+            said => (said === WEB.says ? this.answered++ : this.failures.push(`${this.#step}: answered ${said}`)),
+            error => this.failures.push(`${this.#step}: ${error}`),
+          )
+      }),
+    )
+  }
+
+  /** Makes a change beside it, and waits for connections after that. */
+  async during(title: string, change: () => Promise<unknown>): Promise<void> {
+    this.#step = title
+    await change()
+    const before = this.answered
+    await eventually('new connections after it', () => this.answered > before + PARALLEL)
+  }
+
+  /** Ends it; gives the counts for print. */
+  async end(): Promise<string> {
+    this.#isOver = true
+    await this.#load
+    return `${this.answered} new connections answered, ${this.failures.length} failed`
+  }
+}
+
+/** A stream that is open and has carried something; `ended` tells how it has ended, as its application sees it. */
+export type LiveStream = {
+  socket: Socket
+  ended: Promise<'closed' | 'reset'>
+  isOpen: () => boolean
+  echo: () => Promise<void>
+}
+
+/** Opens a stream to the quickstart's TCP service. */
+export async function openStream({ dial }: Person): Promise<LiveStream> {
+  const socket = await dial(TCP.host, TCP.port)
+  await take(socket, TCP.says.length)
+  let failed = false
+  socket.on('error', () => {
+    failed = true
+  })
+  const ended = new Promise<'closed' | 'reset'>(resolve => {
+    socket.once('close', () => resolve(failed ? 'reset' : 'closed'))
+  })
+  // An end that is not read is not seen.
+  socket.on('end', () => socket.end())
+  const echo = async () => {
+    socket.write('again\n')
+    await take(socket, 6)
+  }
+  await echo()
+  return { socket, ended, echo, isOpen: () => !socket.destroyed && !socket.readableEnded }
+}
