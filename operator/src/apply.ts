@@ -76,6 +76,8 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
       const data = secretData({ key: `${formatStoreKey(createStoreKey())}\n` })
       return provider.create({ ...step.secret, data })
     }
+    case 'restore':
+      return restore(step.secret, deps)
     case 'status':
       return provider.writeStatus(step.object, step.status)
     case 'tell':
@@ -83,6 +85,14 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
     case 'event':
       return provider.event(step.object, step)
   }
+}
+
+async function restore({ apiVersion, kind, type, data, metadata }: Secret, { provider }: ApplyDeps): Promise<void> {
+  const { name, namespace, labels } = metadata
+  const own = { name, ...(namespace && { namespace }), ...(labels && { labels }) }
+  await provider.create({ apiVersion, kind, metadata: own, type, data })
+  const message = `Secret ${name} was deleted and has been written again as it was`
+  await provider.announce({ type: 'Warning', reason: 'SecretRestored', message })
 }
 
 /** Objects without a status of ours cannot show what has been told, and nobody wants to read it at each look. */

@@ -1,7 +1,7 @@
 import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
 import { ResourceIndex } from './claim.ts'
 import { Gather, networkOfConnector } from './gather.ts'
-import { type Declared, type KubeObject, NETWORK_LABEL, nameOf, type ObjectName } from './object.ts'
+import { type Declared, type KubeObject, NETWORK_LABEL, nameOf, type ObjectName, type Secret } from './object.ts'
 import { planAuthority } from './plan/authority.ts'
 import { planConnector } from './plan/connector.ts'
 import { planExposure } from './plan/exposure.ts'
@@ -25,6 +25,8 @@ export class World {
 
   /** Key of the object that declares each row. */
   readonly #byUid = new Map<string, string>()
+  /** The installation's own Secrets that were deleted, by their names. */
+  readonly #lost = new Map<string, Secret>()
 
   constructor(store: ObjectStore, controller: ControllerView, settings: Settings) {
     this.#store = store
@@ -66,7 +68,8 @@ export class World {
     const { namespace, names } = this.#settings
     const own = (name: string) => this.#store.get('Secret', namespace, name)
     const secrets = { ca: own(names.ca), controllerTls: own(names.controllerTls), storeKey: own(names.storeKey) }
-    return planAuthority({ ...secrets, ...this.#publicUrlWorld() }, this.#settings, nowMs)
+    const lost = { ca: this.#lost.get(names.ca), storeKey: this.#lost.get(names.storeKey) }
+    return planAuthority({ ...secrets, lost, ...this.#publicUrlWorld() }, this.#settings, nowMs)
   }
 
   /** PEM of the CAs that vouch for serving certificates. */
@@ -126,7 +129,11 @@ export class World {
             .map(relay => key('Relay', nameOf(relay))),
         ]
       case 'Secret':
-        if (this.#isAuthority(object)) return ['authority', ...this.#withSecrets()]
+        if (this.#isAuthority(object)) {
+          if (gone === undefined) this.#lost.delete(object.metadata.name)
+          else this.#lost.set(object.metadata.name, object as Secret)
+          return ['authority', ...this.#withSecrets()]
+        }
         return [...ownersOf(object), ...relayOfIssued(object)]
       case 'ConfigMap':
         return ['authority', ...this.#withSecrets()]

@@ -8,6 +8,7 @@ import { KubeInstallation, NAMESPACE, object } from './installation.ts'
 
 const SERVICE = 'sallyport-controller'
 const [CA, TLS, LOGIN] = ['sallyport-ca', 'sallyport-controller-tls', 'sallyport-login']
+const STORE_KEY = 'sallyport-store-key'
 const NODE_PORT = 30443
 
 describeKube('the installation', cluster => {
@@ -166,6 +167,61 @@ describeKube('the installation', cluster => {
       await eventually('the renewed certificate at the Relay', async () =>
         (await entry('edge-0', 'tls.crt')) === renewed.stringData['tls.crt'] ? true : undefined,
       )
+    })
+  })
+
+  describe('one of whose Secrets someone deletes', () => {
+    const remove = (...names: string[]) => cluster().kube(['delete', 'secret', '-n', NAMESPACE, ...names])
+    const anew = (name: string, key: string, uid: string) =>
+      eventually(`Secret ${name} again`, async () => {
+        const found = await installation.find('Secret', name)
+        return found !== undefined && found.metadata.uid !== uid ? await entry(name, key) : undefined
+      })
+
+    it('has CA and store key again as they were, and another CA when that Secret was emptied', {
+      timeout: 120_000,
+    }, async () => {
+      await installation.startOperator()
+      const { login } = await told(installation.url)
+      for (const [name, key] of [
+        [CA, 'tls.key'],
+        [STORE_KEY, 'key'],
+      ] as const) {
+        const { uid } = (await installation.find('Secret', name))!.metadata
+        const before = await entry(name, key)
+        await remove(name)
+        expect(await anew(name, key, uid)).toBe(before)
+      }
+      await installation.settled()
+      expect((await loginOf())?.login).toBe(login)
+      const empty = ['--type=merge', '-p', JSON.stringify({ data: null })]
+      await cluster().kube(['patch', 'secret', CA, '-n', NAMESPACE, ...empty])
+      await eventually('another pin', async () => ((await loginOf())?.login !== login ? true : undefined))
+    })
+
+    it('has no other store key, if no operator ran then, as long as people are told how to log in', {
+      timeout: 120_000,
+    }, async () => {
+      await installation.startOperator()
+      await told(installation.url)
+      const before = (await entry(STORE_KEY, 'key'))!
+      await installation.stopOperator()
+      await remove(STORE_KEY)
+      await installation.startOperator()
+      await eventually('the Event', async () => {
+        const events = await cluster().kube(['get', 'events', '-n', NAMESPACE, '-o', 'json'])
+        return events.includes('StoreKeyMissing') ? true : undefined
+      })
+      await installation.settled()
+      expect(await entry(STORE_KEY, 'key')).toBeUndefined()
+      await installation.apply(secret(STORE_KEY, 'Opaque', { key: before }))
+      await installation.settled()
+      expect(await entry(STORE_KEY, 'key')).toBe(before)
+      await installation.stopOperator()
+      await remove(STORE_KEY)
+      await cluster().kube(['delete', 'configmap', LOGIN, '-n', NAMESPACE])
+      await installation.startOperator()
+      await eventually('another store key', () => entry(STORE_KEY, 'key'))
     })
   })
 

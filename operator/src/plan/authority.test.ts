@@ -21,7 +21,7 @@ const caSecret = secret('sallyport-ca', {
 })
 const nothing: AuthorityWorld = {
   ...{ ca: undefined, controllerTls: undefined, storeKey: undefined },
-  ...{ service: undefined, nodes: [], login: undefined },
+  ...{ lost: {}, service: undefined, nodes: [], login: undefined },
 }
 const stepsOf = (world: Partial<AuthorityWorld>, settings = settingsOf(), nowMs = NOW) =>
   planAuthority({ ...nothing, ...world }, settings, nowMs).steps
@@ -38,6 +38,36 @@ describe('the names of what the operator makes for itself', () => {
     expect(named.map(object => object?.metadata.name)).toEqual(['edge-store-key', 'edge-controller-tls', 'edge-login'])
     expect(stepsOf({}, settings)[1]).toMatchObject({ do: 'makeCa', secret: { metadata: { name: 'edge-ca' } } })
     expect(settings.names.lease).toBe('edge-operator')
+  })
+})
+
+describe('a Secret of the installation that someone has deleted', () => {
+  const storeKey = secret('sallyport-store-key', { key: 'key' })
+  const login: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'sallyport-login', uid: 'u' } }
+  const doneFor = (world: Partial<AuthorityWorld>) => stepsOf(world).map(step => step.do)
+
+  it('is written again as it was, if it is the store key or the CA', () => {
+    expect(stepsOf({ ca: caSecret, lost: { storeKey }, login })[0]).toEqual({ do: 'restore', secret: storeKey })
+    expect(stepsOf({ storeKey, lost: { ca: caSecret }, login })).toEqual([{ do: 'restore', secret: caSecret }])
+  })
+
+  it('is made anew, if it is a CA that cannot issue, and not if it is one that someone else has made', () => {
+    const broken = secret('sallyport-ca', { 'tls.crt': ca.certificatePem })
+    expect(doneFor({ storeKey, lost: { ca: broken } })).toEqual(['makeCa'])
+    const theirs = { ...caSecret, metadata: { ...caSecret.metadata, labels: {} } }
+    expect(doneFor({ storeKey, lost: { ca: theirs } })).toEqual(['makeCa'])
+  })
+
+  it('is a CA with another key, if a person has emptied it instead', () => {
+    const empty = secret('sallyport-ca', {})
+    expect(stepsOf({ storeKey, ca: empty })).toContainEqual(expect.objectContaining({ do: 'makeCa', previous: empty }))
+  })
+
+  it('is never another store key where the database may have been written with this one', () => {
+    const [told, ...rest] = stepsOf({ ca: caSecret, login })
+    expect(told).toMatchObject({ do: 'tell', object: login, reason: 'StoreKeyMissing' })
+    expect(rest.map(step => step.do)).not.toContain('makeStoreKey')
+    expect(doneFor({ ca: caSecret })).toContain('makeStoreKey')
   })
 })
 

@@ -13,16 +13,13 @@ export type AuthorityWorld = {
   ca: Secret | undefined
   controllerTls: Secret | undefined
   storeKey: Secret | undefined
+  /** CA and store key as they were when someone deleted them, since the operator has begun to look. */
+  lost: { ca?: Secret | undefined; storeKey?: Secret | undefined }
 } & PublicUrlWorld
 
 /** Plans the installation CA, the Controller's serving certificate, its store key, and how people log in. */
 export function planAuthority(world: AuthorityWorld, settings: Settings, nowMs: number): Plan {
-  const store: Plan = {
-    steps:
-      world.storeKey === undefined
-        ? [{ do: 'makeStoreKey', secret: ownSecret(settings.names.storeKey, settings) }]
-        : [],
-  }
+  const store = planStoreKey(world, settings)
   const url = publicUrlOf(world, settings)
   const ca = settings.controllerCa ?? installationCaOf(world.ca, settings)
   const login = planLogin(world.login, { name: settings.names.login, url, ca }, settings)
@@ -36,11 +33,24 @@ export function installationCaOf(ca: Secret | undefined, { controllerCa = '' }: 
   return bundle === undefined ? undefined : joinBundle([bundle, controllerCa])
 }
 
-/** A CA of the operator's own is renewed; one that someone else has put there is only used. */
-function planCa({ ca }: AuthorityWorld, settings: Settings, nowMs: number): Plan {
+/** Without its key a database is lost, so that one is made only where nothing can have been written with another: before people were told how to log in. */
+function planStoreKey({ storeKey, lost, login }: AuthorityWorld, settings: Settings): Plan {
+  if (storeKey !== undefined) return { steps: [] }
+  if (lost.storeKey !== undefined) return { steps: [{ do: 'restore', secret: lost.storeKey }] }
+  const { storeKey: name } = settings.names
+  if (login === undefined) return { steps: [{ do: 'makeStoreKey', secret: ownSecret(name, settings) }] }
+  const message = `Secret ${name} is gone, and with another key the database cannot be read: restore it from a backup, or from the Controller's pod while that runs; to begin anew, delete the database and this ConfigMap`
+  return { steps: [{ do: 'tell', object: login, reason: 'StoreKeyMissing', message }] }
+}
+
+/** A CA of the operator's own is renewed, and restored where someone deletes it; one that someone else has put there is only used. */
+function planCa({ ca, lost }: AuthorityWorld, settings: Settings, nowMs: number): Plan {
   if (ca === undefined && settings.certificates === 'provided') return { steps: [] }
+  if (ca === undefined && lost.ca !== undefined && isOwnCa(lost.ca) && canIssue(lost.ca, nowMs)) {
+    return { steps: [{ do: 'restore', secret: lost.ca }] }
+  }
   const secret = ownSecret(settings.names.ca, settings)
-  const isOwn = ca?.metadata.labels?.[MANAGED_BY_LABEL] === FIELD_MANAGER
+  const isOwn = ca !== undefined && isOwnCa(ca)
   const certificate = secretText(ca, 'tls.crt')
   if (ca === undefined || (isOwn && certificate === undefined)) {
     return { steps: [{ do: 'makeCa', secret, previous: ca }] }
@@ -49,6 +59,18 @@ function planCa({ ca }: AuthorityWorld, settings: Settings, nowMs: number): Plan
   if (!isOwn) return { steps: [] }
   const renewAtMs = renewalTimeMs(parseCertificate(certificatePem))
   return nowMs < renewAtMs ? { steps: [], wakeAtMs: renewAtMs } : { steps: [{ do: 'makeCa', secret, previous: ca }] }
+}
+
+const isOwnCa = ({ metadata }: Secret) => metadata.labels?.[MANAGED_BY_LABEL] === FIELD_MANAGER
+
+/** One that cannot is not worth having back. */
+function canIssue(ca: Secret, nowMs: number): boolean {
+  try {
+    issuingCaOf(ca, nowMs)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The CAs of certificates that others issue: that of the Controller's, and those before it until they expire. */

@@ -33,7 +33,7 @@ const secret = (entries: Record<string, string>): Secret => ({
 const given = { 'tls.crt': root.certificatePem, 'tls.key': privateKeyToPem(root.privateKey) }
 const stepsOf = (ca: Secret, nowMs = NOW) =>
   planAuthority(
-    { ca, controllerTls: undefined, storeKey: undefined, service: undefined, nodes: [], login: undefined },
+    { ca, controllerTls: undefined, storeKey: undefined, lost: {}, service: undefined, nodes: [], login: undefined },
     settingsOf(),
     nowMs,
   ).steps.map(step => step.do)
@@ -57,6 +57,7 @@ describe('a CA that someone else has put into its Secret', () => {
           ca: undefined,
           controllerTls: undefined,
           storeKey: undefined,
+          lost: {},
           service: undefined,
           nodes: [],
           login: undefined,

@@ -29,6 +29,8 @@ export type Step =
   | { do: 'makeCa'; secret: Secret; previous: Secret | undefined }
   | { do: 'makeControllerCertificate'; secret: Secret; names: ServingNames }
   | { do: 'makeStoreKey'; secret: Secret }
+  /** Makes a Secret again as it was when someone deleted it, and says so. */
+  | { do: 'restore'; secret: Secret }
   | { do: 'status'; object: Declared; status: Statuses[Kind] }
   /** A Warning about an object that has no status of ours; the same words once. */
   | { do: 'tell'; object: KubeObject; reason: EventReason; message: string }

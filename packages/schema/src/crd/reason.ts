@@ -171,5 +171,18 @@ export const EVENT_REASONS = {
     remedy:
       'If that is not meant, restore the objects. If it is, confirm with the annotation sallyport.dev/confirm-removal of the Lease, or wait.',
   },
+  SecretRestored: {
+    object: "the operator's Lease",
+    meaning:
+      'Someone deleted the Secret with the installation CA or the store key; the operator has written it again as it was.',
+    remedy: 'None, if that was not meant. To have another CA or key, see rotating-keys.md.',
+  },
+  StoreKeyMissing: {
+    object: 'the ConfigMap that says how to log in',
+    meaning:
+      "The Secret with the store key was deleted while no operator ran. Another key is not made: it could not read the Controller's database.",
+    remedy:
+      "Restore the Secret from a backup, or from the Controller's pod while that runs (backup-restore.md). To begin anew, delete the database and the ConfigMap that says how to log in.",
+  },
 } as const
 export type EventReason = keyof typeof EVENT_REASONS
