@@ -35,6 +35,8 @@ const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events' }
 const LEASES = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' }
 /** Longest note of an Event. */
 const MAX_NOTE = 1024
+/** A pod's token ends with its ServiceAccount, and is renewed long after that is there again. */
+const UNAUTHORIZED = 'the token is not valid; if the ServiceAccount was deleted, restart the pod'
 const APPLY = setHeaderOptions('Content-Type', PatchStrategy.ServerSideApply)
 
 /** Which objects of a kind are listed and watched: by their labels, by their fields. */
@@ -264,7 +266,9 @@ function providerError(verb: string, kind: string, cause: unknown): ProviderErro
     return new ProviderError('unavailable', `${verb} ${kind}: ${detail}`, { cause })
   }
   const text = typeof cause.body === 'string' ? cause.body : JSON.stringify(cause.body)
-  const message = `${verb} ${kind}: ${messageOf(text)} (${cause.code})`
+  // That answer comes without a body.
+  const said = cause.code === 401 ? UNAUTHORIZED : messageOf(text)
+  const message = `${verb} ${kind}: ${said} (${cause.code})`
   const code =
     cause.code === 404 ? 'not_found' : cause.code === 409 ? 'conflict' : cause.code >= 500 ? 'unavailable' : 'refused'
   return new ProviderError(code, message)
