@@ -45,6 +45,7 @@ describe('a release of which someone deletes things by hand', () => {
     timeout: LONG_MS + DELETIONS * 120_000,
   }, async () => {
     const before = await targets()
+    console.log(`SEED=${SEED}`)
     const secrets = await contentsOf(KEPT_SECRETS)
     const login = await loginLine()
     const upgrades = new Upgrades(release)
@@ -55,9 +56,7 @@ describe('a release of which someone deletes things by hand', () => {
       console.log(`${index + 1}/${DELETIONS} ${target.kind} ${target.name}: ${seconds.toFixed(1)} s`)
     }
     const { done, failures } = await upgrades.end()
-    console.log(
-      `seed ${SEED}, ${DELETIONS} deletions of ${before.length} objects, ${done} upgrades beside them\n${tableOf(times)}`,
-    )
+    console.log(`${DELETIONS} deletions of ${before.length} objects, ${done} upgrades beside them\n${tableOf(times)}`)
     await allReady('all of it at the end', ada)
     expect(failures).toEqual([])
     expect((await targets()).map(nameOf).sort()).toEqual(before.map(nameOf).sort())
