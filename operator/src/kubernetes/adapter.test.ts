@@ -37,13 +37,21 @@ async function watching() {
   })
   closers.push(() => operator.stop())
   const nothing = () => undefined
+  const put: string[] = []
   await operator.follow({
-    ...{ name: 'Group ', path: '/groups', onList: nothing, onPut: nothing, onGone: nothing, shape: object => object },
+    ...{ name: 'Group ', path: '/groups', onList: nothing, onGone: nothing, shape: object => object },
+    onPut: ({ metadata }) => put.push(metadata.name),
     isAbsent: () => false,
     list: async () => ({ items: [], resourceVersion: '1' }),
   })
   await eventually('the watch', () => asked.length === 1)
-  return { operator, clock, answer: () => asked[0]?.writeHead(200).flushHeaders() }
+  const answer = () => asked[0]?.writeHead(200).flushHeaders()
+  const say = async (name: string) => {
+    const object = { apiVersion: 'sallyport.dev/v1alpha1', kind: 'Group', metadata: { name } }
+    asked[0]?.write(`${JSON.stringify({ type: 'ADDED', object })}\n`)
+    await eventually(name, () => put.includes(name))
+  }
+  return { operator, clock, answer, say }
 }
 
 it('a watch that is never answered counts as out of date after a while', async () => {
@@ -62,4 +70,16 @@ it('a watch that is answered, and says nothing since, does not before it has to 
   await eventually('the answer', () => operator.stale() === undefined)
   clock.advance(STALE_MS - 1)
   expect(operator.stale()).toBeUndefined()
+})
+
+it('a watch that has always something to say, so that it is never begun anew, does not either', async () => {
+  const { operator, clock, answer, say } = await watching()
+  answer()
+  await say('first')
+  clock.advance(STALE_MS - 1)
+  await say('second')
+  clock.advance(STALE_MS - 1)
+  expect(operator.stale()).toBeUndefined()
+  clock.advance(1)
+  expect(operator.stale()).toBe('Group : no word from the API server for 60 s')
 })

@@ -112,8 +112,10 @@ class ClosableWatch extends Watch {
 
   /** The informer keeps every object that it is handed, so that it is handed no more than is kept. */
   override async watch(...[path, query, callback, done]: Parameters<Watch['watch']>): Promise<AbortController> {
-    const shaped: typeof callback = (phase, object, event) =>
+    const shaped: typeof callback = (phase, object, event) => {
+      if (!this.closed) this.#onAnswer()
       callback(phase, phase === 'ERROR' || phase === 'BOOKMARK' ? object : this.#shape(object), event)
+    }
     let failed = false
     const ended: typeof done = error => {
       failed ||= error !== null && error !== undefined
