@@ -51,9 +51,9 @@ describe('a release of which someone deletes things by hand', () => {
     const upgrades = new Upgrades(release)
     const times: [string, number][] = []
     for (const [index, target] of inRandomOrder(before, DELETIONS).entries()) {
-      const seconds = await deleted(target, ada)
+      const { seconds, last } = await deleted(target, ada)
       times.push([target.kind, seconds])
-      console.log(`${index + 1}/${DELETIONS} ${target.kind} ${target.name}: ${seconds.toFixed(1)} s`)
+      console.log(`${index + 1}/${DELETIONS} ${nameOf(target)}: ${seconds.toFixed(1)} s${last}`)
     }
     const { done, failures } = await upgrades.end()
     console.log(`${DELETIONS} deletions of ${before.length} objects, ${done} upgrades beside them\n${tableOf(times)}`)
@@ -120,8 +120,8 @@ function inRandomOrder(all: readonly Target[], count: number): Target[] {
   return order.slice(0, count)
 }
 
-/** Deletes it, and waits until everything is Ready again; gives the seconds. */
-async function deleted(target: Target, ada: Person): Promise<number> {
+/** Deletes it, and waits until everything is Ready again; gives the seconds, and for what it was that it has waited last. */
+async function deleted(target: Target, ada: Person): Promise<{ seconds: number; last: string }> {
   const startedMs = performance.now()
   const isBack = await remove(target)
   await eventually(`${nameOf(target)} again`, isBack, { timeoutMs: LONG_MS, everyMs: 250 })
@@ -129,17 +129,22 @@ async function deleted(target: Target, ada: Person): Promise<number> {
   if (target.kind === 'ServiceAccount') {
     await kube(['rollout', 'restart', `deployment/${target.name}`, '-n', NAMESPACE])
   }
-  await allReady(`everything after ${nameOf(target)} was deleted`, ada)
-  return (performance.now() - startedMs) / 1000
+  const last = await allReady(`everything after ${nameOf(target)} was deleted`, ada)
+  return { seconds: (performance.now() - startedMs) / 1000, last }
 }
 
-async function allReady(what: string, ada: Person): Promise<void> {
+async function allReady(what: string, ada: Person): Promise<string> {
+  let last = ''
   const look = async () => {
-    expect(await unready()).toEqual([])
-    expect(await ada.get(WEB.host, WEB.port)).toBe(WEB.says)
-    return true
+    const missing = await unready()
+    if (missing.length > 0) last = ` (${missing.at(-1)})`
+    expect(missing).toEqual([])
+    const said = await ada.get(WEB.host, WEB.port).catch(String)
+    if (said !== WEB.says) last = ` (request: ${said})`
+    return said === WEB.says
   }
   await eventually(what, look, { timeoutMs: LONG_MS, everyMs: 250 })
+  return last
 }
 
 async function rows(): Promise<Record<string, string[]>> {
