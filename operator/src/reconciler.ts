@@ -94,7 +94,10 @@ export class Reconciler {
       return
     }
     for (const { uid } of change.rows) for (const key of this.#deps.world.concernedByRow(uid)) this.#queue.add(key)
-    if (change.rows.length > 1) this.#queue.add('removal')
+    // A row that was being written when its object was deleted comes after it.
+    const { world, mirror } = this.#deps
+    const isStray = change.rows.some(({ uid }) => !world.declares(uid) && mirror.row(uid) !== undefined)
+    if (change.rows.length > 1 || isStray) this.#queue.add('removal')
   }
 
   get isIdle(): boolean {
