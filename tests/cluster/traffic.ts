@@ -1,6 +1,7 @@
 /** What people do while things change: new connections all the time, and streams that live long. */
 import type { Socket } from 'node:net'
-import { eventually, take } from '@sallyport/testkit'
+import type { ClientStatus } from '@sallyport/schema'
+import { bySocks, eventually, take } from '@sallyport/testkit'
 import { type Person, TCP, WEB } from './release.ts'
 
 const PARALLEL = 2
@@ -49,9 +50,9 @@ export type LiveStream = {
   echo: () => Promise<void>
 }
 
-/** Opens a stream to the quickstart's TCP service. */
-export async function openStream({ dial }: Person): Promise<LiveStream> {
-  const socket = await dial(TCP.host, TCP.port)
+/** Opens a stream to the quickstart's TCP service, or to another one of its kind. */
+export async function openStream({ dial }: Pick<Person, 'dial'>, host: string = TCP.host): Promise<LiveStream> {
+  const socket = await dial(host, TCP.port)
   await take(socket, TCP.says.length)
   let failed = false
   socket.on('error', () => {
@@ -68,4 +69,26 @@ export async function openStream({ dial }: Person): Promise<LiveStream> {
   }
   await echo()
   return { socket, ended, echo, isOpen: () => !socket.destroyed && !socket.readableEnded }
+}
+
+/** Dials by which a stream has run through a wanted Relay, at most. Each is as likely as one Relay among all. */
+const MAX_DIALS = 60
+
+/** Opens a stream that runs through a replica of this Relay: a daemon chooses its way anew each time that it starts. */
+export async function openStreamThrough(person: Person, relay: string): Promise<LiveStream> {
+  const ways: string[] = []
+  for (let dials = 0; dials < MAX_DIALS; dials++) {
+    await person.device.close()
+    person.dial = bySocks((await person.device.proxies()).socks)
+    const stream = await eventually('a stream', () => openStream(person))
+    ways.push(...(await waysOf(person)))
+    if (ways.at(-1)?.includes(`.${relay}.`)) return stream
+  }
+  throw new Error(`no stream has run through Relay ${relay}: ${ways.join(', ')}`)
+}
+
+/** Names of the Relays through which a device has sessions. */
+export async function waysOf({ device }: Person): Promise<string[]> {
+  const { sessions } = await device.json<ClientStatus>(['status'])
+  return sessions.map(({ path }) => path)
 }
