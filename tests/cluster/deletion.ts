@@ -28,7 +28,7 @@ export const hostOf = (thing: Thing): string => `${NAMES[thing]}.${OFFICE}.svc.c
 /** What stays while the things come and go: Services, the Resources that name a Group or a network, and a second person. */
 export async function applyGround(): Promise<void> {
   const service = { selector: { app: 'tcp' }, ports: [{ port: 9000 }] }
-  const allowedNamespaces = [{ from: 'All', names: [`${OFFICE}.svc.cluster.local`] }]
+  const allowedNamespaces = [{ from: 'All', addresses: [`*.${OFFICE}.svc.cluster.local`] }]
   const patch = (kind: string, name: string, spec: object) =>
     kube(['patch', kind, name, '-n', NAMESPACE, '--type=merge', '-p', JSON.stringify({ spec })])
   await patch('remotenetwork', 'office', { allowedNamespaces })
