@@ -5,7 +5,7 @@ import { eventually } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { apply, kube } from './cluster.ts'
 import { applyGround, type Cell, hostOf, THINGS, type Thing, Things } from './deletion.ts'
-import { LONG_MS, NAMESPACE, type Person, RELEASE, Release, TCP } from './release.ts'
+import { LONG_MS, NAMESPACE, type Person, RELEASE, Release } from './release.ts'
 import { asOperator, rows, scale } from './row.ts'
 import { type LiveStream, openStream, openStreamThrough, waysOf } from './traffic.ts'
 
@@ -117,6 +117,6 @@ describe('what is deleted', () => {
     await kube(['annotate', 'lease', `${RELEASE}-operator`, '-n', NAMESPACE, '--overwrite', confirm])
     await eventually('the rows of before', async () => (await rows()).join() === ground.join(), { timeoutMs: LONG_MS })
     await staying.echo()
-    expect(await ada.dial(TCP.host, TCP.port)).toBeDefined()
+    await (await openStream(ada)).echo()
   })
 })
