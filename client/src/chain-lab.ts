@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { randomUUID, sign } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { type RunningConnector, startConnector } from '@sallyport/connector'
@@ -14,7 +14,7 @@ import {
   silentLog,
 } from '@sallyport/runtime'
 import { EnrolmentToken, type FromOperator, parser, RelayKeys, ToOperator } from '@sallyport/schema'
-import { freePorts, startDnsServer } from '@sallyport/testkit'
+import { eventually, freePorts, startDnsServer } from '@sallyport/testkit'
 import { generateKeyPair, publicJwk } from '@sallyport/trust'
 import { closers, scratch, startTestController } from './client-lab.ts'
 
@@ -103,6 +103,7 @@ export async function startChain({
   const resolver = await startDnsServer(records)
   closers.push(() => resolver.close())
   const connectors: Part[] = []
+  const anew: (() => Promise<void>)[] = []
   for (const index of [0, 1]) {
     const uid = randomUUID()
     await put('connectors', uid, {
@@ -110,17 +111,17 @@ export async function startChain({
       network: NETWORK,
       spec: { remoteNetworkRef: { name: 'office' }, deployment: 'External' },
     })
-    const issued = await rest.request({
-      method: 'POST',
-      path: `/v1/connectors/${uid}/token`,
-      answer: parser(EnrolmentToken),
-    })
     const trust = await operatorTrust(controller.url, controller.ca, headers)
     const dir = scratch()
     const { clientAcl, connectorAcl } = trust.jwks
     const { tenant, issuer, tenantCa } = trust
     const known = { tenant, issuer, tenantCa, network: NETWORK, jwks: { clientAcl, connectorAcl } }
-    writeFileSync(join(dir, 'token'), issued.token)
+    const invite = async () => {
+      const path = `/v1/connectors/${uid}/token`
+      const issued = await rest.request({ method: 'POST', path, answer: parser(EnrolmentToken) })
+      writeFileSync(join(dir, 'token'), issued.token)
+    }
+    await invite()
     writeFileSync(
       join(dir, 'trust.json'),
       JSON.stringify({ ...known, controllerUrl: controller.url, installationCa: controller.ca }),
@@ -137,7 +138,16 @@ export async function startChain({
       connectTimeoutMs: 1000,
       proxy: NO_PROXY,
     }
-    connectors.push(restartable((): Promise<RunningConnector> => startConnector(config, { log: silentLog })))
+    const connector = restartable((): Promise<RunningConnector> => startConnector(config, { log: silentLog }))
+    connectors.push(connector)
+    anew.push(async () => {
+      await eventually('the Connector to reach the Controller', () => reachesController(connector))
+      await connector.stop()
+      rmSync(stateDirectory, { recursive: true })
+      mkdirSync(stateDirectory)
+      await invite()
+      await connector.start()
+    })
   }
   for (const relay of relays.values()) await relay.start()
   for (const connector of connectors) await connector.start()
@@ -146,7 +156,11 @@ export async function startChain({
     const counts = await Promise.all([...relays.values()].map(registeredAt))
     return counts.every(count => count === connectors.length)
   }
-  return { controller, declare, setGroup, relays, connectors, isWhole }
+  /** Puts a Connector that nobody has seen yet in the place of each. */
+  const replaceConnectors = async () => {
+    for (const replace of anew) await replace()
+  }
+  return { controller, declare, setGroup, relays, connectors, isWhole, replaceConnectors }
 }
 export type Chain = Awaited<ReturnType<typeof startChain>>
 
@@ -188,6 +202,11 @@ function restartable(begin: () => Promise<Running>): Part {
 async function registeredAt(relay: Part): Promise<number> {
   const answer = await fetch(`http://${relay.metricsAddress()}/metrics`)
   return Number(/^sallyport_relay_connectors\S* ([0-9]+)$/m.exec(await answer.text())?.[1])
+}
+
+async function reachesController(connector: Part): Promise<boolean> {
+  const answer = await fetch(`http://${connector.metricsAddress()}/metrics`)
+  return /^sallyport_connector_controller_connected\S* 1$/m.test(await answer.text())
 }
 
 /** A service that neither accepts nor refuses: it is stopped, with its queue of connections full. */

@@ -22,11 +22,14 @@ import { SessionPool } from '../session/pool.ts'
 import { VERSION } from '../version.ts'
 import { AccountRest, restOf } from './account-rest.ts'
 import { Bell } from './bell.ts'
+import { limited } from './limited.ts'
 
 /** Shortest time between two requests for fresh tokens. */
 const REFRESH_EVERY_MS = 5_000
 /** Shortest time between two attempts to reach the Controller that applications cause. */
 const HURRY_EVERY_MS = 1_000
+/** How long a stream that no known Connector takes waits for word of others from a Controller that is not reached just now. */
+const NEWS_WAIT_MS = 8_000
 
 const incoming = messageParser(ToClient)
 
@@ -180,9 +183,20 @@ export class Account {
     this.#channel?.hurry()
   }
 
-  /** Opens a stream to a destination that was routed. Throws ClientError. */
-  open({ resource, network }: Routed, host: string, port: number, signal: AbortSignal): Promise<Duplex> {
-    return this.pool.open(network, { resource: resource.uid, host, port, protocol: 'tcp' }, signal)
+  /**
+   * Opens a stream to a destination that was routed. Where no Connector that was known then takes it, those count of which the Controller has told
+   * since, and tells first thing when it is reached again: all may have been replaced meanwhile. Throws ClientError.
+   */
+  async open(routed: Routed, host: string, port: number, signal: AbortSignal): Promise<Duplex> {
+    try {
+      return await this.#openTo(routed, host, port, signal)
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.code !== 'connector_down') throw error
+      await this.#news(signal)
+      const anew = this.route(host, port)
+      if (anew === undefined || anew.network === routed.network) throw error
+      return this.#openTo(anew, host, port, signal)
+    }
   }
 
   /** Ends the login at the Controller, and all that came of it here. */
@@ -199,6 +213,32 @@ export class Account {
     await this.#channel?.close('bye')
     this.rest.close()
     this.#loginRest.close()
+  }
+
+  #openTo({ resource, network }: Routed, host: string, port: number, signal: AbortSignal): Promise<Duplex> {
+    return this.pool.open(network, { resource: resource.uid, host, port, protocol: 'tcp' }, signal)
+  }
+
+  /** Hurries, and waits until all that the Controller has to say is known, or {@link NEWS_WAIT_MS} have passed. */
+  async #news(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    const limit = limited(clock, signal, NEWS_WAIT_MS)
+    try {
+      while (!this.#synced && this.#state.kind !== 'loginRequired') {
+        this.hurry()
+        const turn = limited(clock, limit.signal, HURRY_EVERY_MS)
+        await this.#bell
+          .next(turn.signal)
+          .catch(error => {
+            if (!turn.timedOut()) throw error
+          })
+          .finally(turn.done)
+      }
+    } catch (error) {
+      if (!limit.timedOut()) throw error
+    } finally {
+      limit.done()
+    }
   }
 
   #receive(message: ToClient) {
