@@ -8,16 +8,18 @@ function harness(concurrency = 2) {
   const clock = new FakeClock()
   const jobs: Job[] = []
   const errors: string[] = []
+  const awaited = new Set<string>()
   const queue = new Queue({
     clock,
     concurrency,
     random: () => 0.5,
+    isAwaited: key => awaited.has(key),
     onError: key => void errors.push(key),
     work: key =>
       new Promise((resolve, reject) => jobs.push({ key, end: resolve, fail: () => reject(new Error('as asked')) })),
   })
   const keys = () => jobs.map(({ key }) => key)
-  return { clock, jobs, errors, queue, keys }
+  return { clock, jobs, errors, queue, keys, awaited }
 }
 const settle = () => new Promise(resolve => setImmediate(resolve))
 
@@ -50,6 +52,30 @@ describe('a queue of keys', () => {
     jobs[1]!.end()
     await settle()
     expect(keys()).toEqual(['a', 'b', 'c'])
+  })
+
+  it('takes what someone waits for before what nobody waits for, however long that has been there', async () => {
+    const { queue, jobs, keys, awaited } = harness(1)
+    for (const key of ['a', 'b', 'c', 'd']) queue.add(key)
+    awaited.add('d').add('e')
+    for (const key of ['e', 'd']) queue.add(key)
+    expect(queue.length).toBe(5)
+    for (let ended = 0; ended < 5; ended++) {
+      jobs[ended]!.end()
+      await settle()
+    }
+    expect(keys()).toEqual(['a', 'e', 'd', 'b', 'c'])
+    expect(queue.isIdle).toBe(true)
+  })
+
+  it('takes what someone has come to wait for while it was worked on before the rest', async () => {
+    const { queue, jobs, keys, awaited } = harness(1)
+    for (const key of ['a', 'b']) queue.add(key)
+    awaited.add('a')
+    queue.add('a')
+    jobs[0]!.end()
+    await settle()
+    expect(keys()).toEqual(['a', 'a'])
   })
 
   it('tries again what failed, later each time, and at once when it is asked for', async () => {

@@ -10,6 +10,8 @@ export type QueueOptions = {
   onError: (key: string, error: unknown) => void
   /** From 0 up to, not including, 1. */
   random: () => number
+  /** Whether someone waits for work on a key: it goes before all that nobody waits for. */
+  isAwaited: (key: string) => boolean
   concurrency?: number
 }
 
@@ -19,6 +21,7 @@ type Entry = { backoff: Backoff; wake?: { atMs: number; timer: Timer }; running:
 export class Queue {
   readonly #options: QueueOptions
   readonly #entries = new Map<string, Entry>()
+  readonly #awaited = new Set<string>()
   readonly #ready = new Set<string>()
   readonly #idle = new Set<() => void>()
   #running = 0
@@ -33,7 +36,7 @@ export class Queue {
     if (this.#closed) return
     const entry = this.#entry(key)
     if (entry.running) entry.dirty = true
-    else this.#ready.add(key)
+    else this.#enqueue(key)
     this.#pump()
   }
 
@@ -53,16 +56,17 @@ export class Queue {
 
   /** Nothing runs and nothing waits but for its time. */
   get isIdle(): boolean {
-    return this.#running === 0 && this.#ready.size === 0
+    return this.length === 0
   }
 
   get length(): number {
-    return this.#ready.size + this.#running
+    return this.#awaited.size + this.#ready.size + this.#running
   }
 
   /** Begins nothing more; resolves when what runs has ended. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#awaited.clear()
     this.#ready.clear()
     for (const { wake } of this.#entries.values()) wake?.timer.cancel()
     if (this.#running > 0) await new Promise<void>(resolve => this.#idle.add(resolve))
@@ -76,12 +80,23 @@ export class Queue {
     return entry
   }
 
-  #pump(): void {
-    for (const key of this.#ready) {
-      if (this.#running >= (this.#options.concurrency ?? CONCURRENCY)) return
-      this.#ready.delete(key)
-      void this.#run(key, this.#entry(key))
+  #enqueue(key: string): void {
+    if (this.#awaited.has(key)) return
+    if (!this.#options.isAwaited(key)) {
+      this.#ready.add(key)
+      return
     }
+    this.#ready.delete(key)
+    this.#awaited.add(key)
+  }
+
+  #pump(): void {
+    for (const keys of [this.#awaited, this.#ready])
+      for (const key of keys) {
+        if (this.#running >= (this.#options.concurrency ?? CONCURRENCY)) return
+        keys.delete(key)
+        void this.#run(key, this.#entry(key))
+      }
   }
 
   async #run(key: string, entry: Entry): Promise<void> {
@@ -100,7 +115,7 @@ export class Queue {
     }
     entry.running = false
     this.#running--
-    if (entry.dirty && !this.#closed) this.#ready.add(key)
+    if (entry.dirty && !this.#closed) this.#enqueue(key)
     else if (entry.wake === undefined) this.#entries.delete(key)
     this.#pump()
     if (this.#running === 0) for (const resolve of this.#idle) resolve()

@@ -52,6 +52,7 @@ export class Reconciler {
     this.#queue = new Queue({
       clock,
       random: Math.random,
+      isAwaited: key => this.#isAwaited(key),
       work: key => {
         metrics.reconciles.inc({ kind: key.split('/')[0]! })
         return this.#work(key)
@@ -137,6 +138,14 @@ export class Reconciler {
     this.#begun = true
     for (const key of this.#deps.world.allKeys()) this.#queue.add(key)
     this.#queue.add('removal')
+  }
+
+  /** What all rests on, what someone has changed and no status answers yet, and what has to be taken from people, goes first. */
+  #isAwaited(key: string): boolean {
+    const [kind, namespace, name] = key.split('/') as [string, string, string]
+    if (!isKind(kind)) return kind === 'authority' || kind === 'gone'
+    const { metadata, status } = this.#deps.provider.store.get(kind, namespace, name) ?? {}
+    return metadata !== undefined && status?.observedGeneration !== metadata.generation
   }
 
   async #work(key: string): Promise<number | undefined> {

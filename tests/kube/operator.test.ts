@@ -90,6 +90,7 @@ describeKube('the operator', cluster => {
       )
       await installation.settled()
       const rotated = Object.entries(installation.store()).filter(([table, rows]) => rows !== store[table])
+      console.log(`${RESYNCS} resyncs; rotated: ${rotated.map(([table]) => table).join(', ') || 'nothing'}`)
       // Nothing is due for rotation in this time.
       expect({ writes: installation.operatorWrites().slice(before), tables: rotated.map(([table]) => table) }).toEqual({
         writes: [],
@@ -235,7 +236,9 @@ describeKube('the operator', cluster => {
       }
       for (const [kind, name] of Object.entries(all) as [Kind, string][]) {
         await ready(kind, name)
-        expect(await health(kind, name), kind).toMatchObject({ status: 'Healthy' })
+        await eventually(`${kind} ${name} healthy`, async () =>
+          (await health(kind, name)).status === 'Healthy' ? true : undefined,
+        )
       }
 
       const far = object('Relay', 'far', { deployment: 'External', replicas: 1, address: { list: ['127.0.0.1:1'] } })

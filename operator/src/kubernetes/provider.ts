@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import type { Clock, Log } from '@sallyport/runtime'
 import type { Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
@@ -10,6 +9,7 @@ import { InformerOperator, type Source } from './adapter.ts'
 import { BoundedKubeConfig, Kube, type Selectors } from './kube.ts'
 import { Leader } from './leader.ts'
 import { shapeOf, withoutManagers } from './shape.ts'
+import { TokenFile } from './token-file.ts'
 
 /** Annotation of the Lease with which a person confirms a removal. */
 export const CONFIRM_ANNOTATION = 'sallyport.dev/confirm-removal'
@@ -50,6 +50,7 @@ export class KubernetesProvider implements Provider {
   readonly #kube: Kube
   readonly #operator: InformerOperator
   readonly #leader: Leader
+  readonly #token: TokenFile
 
   constructor(options: KubernetesOptions) {
     this.#options = options
@@ -62,6 +63,7 @@ export class KubernetesProvider implements Provider {
       ...{ config, clock: options.clock, log: options.log, onFailure: options.onWatchFailure },
       staleMs: options.staleSeconds * 1000,
     })
+    this.#token = new TokenFile(options.tokenFile, options.clock)
     this.#leader = new Leader({ ...options, lease: options.names.lease, kube: this.#kube })
   }
 
@@ -142,8 +144,8 @@ export class KubernetesProvider implements Provider {
     return lease?.metadata.annotations?.[CONFIRM_ANNOTATION]
   }
 
-  async token(): Promise<string> {
-    return (await readFile(this.#options.tokenFile, 'utf8')).trim()
+  token(): Promise<string> {
+    return this.#token.read()
   }
 
   async lead(onLost: (reason: string) => void): Promise<void> {

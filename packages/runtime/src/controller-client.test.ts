@@ -44,6 +44,16 @@ const failure = (promise: Promise<unknown>) =>
   )
 
 describe('the REST client of the Controller', () => {
+  it('keeps the connections of many requests at a time for those that follow', async () => {
+    const { client, server } = await start((_request, response) => response.end('{"revision": 3}'))
+    const many = () =>
+      Promise.all(Array.from({ length: 40 }, () => client.request({ method: 'GET', path: '/v1/groups/x', answer })))
+    await many()
+    const made = server.connections()
+    for (let round = 0; round < 5; round++) await many()
+    expect(server.connections()).toBe(made)
+  })
+
   it('sends JSON with a credential and checks the answer', async () => {
     const seen: unknown[] = []
     const { client, server } = await start((request, response, body) => {

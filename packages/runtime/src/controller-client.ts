@@ -12,8 +12,7 @@ import { NO_PROXY, type ProxySettings } from './proxy.ts'
 export const REQUEST_TIMEOUT_MS = 15_000
 /** Longest answer that is read. */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024
-/** Connections that are kept for the next requests. */
-const MAX_IDLE_CONNECTIONS = 8
+/** Connections at a time; all are kept for the next requests: one that is closed costs a TLS handshake. */
 const MAX_CONNECTIONS = 32
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
@@ -171,7 +170,7 @@ class ControllerAgent extends Agent {
   readonly #options: ControllerClientOptions
 
   constructor(options: ControllerClientOptions) {
-    super({ keepAlive: true, maxSockets: MAX_CONNECTIONS, maxFreeSockets: MAX_IDLE_CONNECTIONS })
+    super({ keepAlive: true, maxSockets: MAX_CONNECTIONS, maxFreeSockets: MAX_CONNECTIONS })
     this.#options = options
   }
 
