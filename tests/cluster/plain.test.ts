@@ -1,0 +1,113 @@
+/** The chart as plain manifests, by the commands of docs/operations/install.md: works the same, and reads back as it was applied. */
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ADA, eventually } from '@sallyport/testkit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { kube, kubectl, run } from './cluster.ts'
+import { LONG_MS, NAMESPACE, OFFICE, type Person, RELEASE, Release, WEB } from './release.ts'
+
+const root = join(import.meta.dirname, '../..')
+const SIDES: [string, string[]][] = [
+  ['server-side', ['--server-side']],
+  ['client-side', []],
+]
+
+describe.each(SIDES)('the rendered chart by %s apply', (_, how) => {
+  let release: Release
+  let manifests: { rendered: string; quickstart: string }
+  let ada: Person
+  const differs = (manifest: string) => kubectl(['diff', ...how, '-f', '-'], manifest)
+  const versions = async () => {
+    const read = (manifest: string) => kube(['get', '-f', '-', '-o', 'json'], manifest)
+    const lists = await Promise.all(Object.values(manifests).map(read))
+    const objects = lists.flatMap(text => (JSON.parse(text) as { items: Versioned[] }).items)
+    return Object.fromEntries(
+      objects.map(({ kind, metadata: { namespace, name, generation, resourceVersion } }) => [
+        `${kind} ${namespace ?? ''}/${name}`,
+        { generation, resourceVersion },
+      ]),
+    )
+  }
+
+  beforeAll(async () => {
+    release = new Release()
+    await release.prepare()
+    // As on an empty cluster: who has applied a CRD first decides how it is applied best.
+    await kube(['delete', '-f', join(root, 'charts/sallyport/crds'), '--ignore-not-found'])
+    symlinkSync(join(root, 'charts'), join(release.work, 'charts'))
+    writeFileSync(join(release.work, 'values.yaml'), JSON.stringify(valuesOf(release)))
+  })
+  afterAll(() => release.close(), LONG_MS)
+
+  it('is applied as it is written down, and leaves nothing to differ at once', { timeout: LONG_MS }, async () => {
+    const script = `set -e; cd ${release.work}\n${written()}`
+    const said = await run('sh', ['-c', how.length > 0 ? script : script.replaceAll('--server-side ', '')])
+    expect(said).toMatchObject({ code: 0, stderr: '' })
+    manifests = {
+      rendered: readFileSync(join(release.work, 'sallyport.yaml'), 'utf8'),
+      quickstart: await release.quickstart(),
+    }
+    expect(manifests.rendered).not.toContain('helm.sh/hook')
+    expect(await differs(manifests.rendered)).toEqual({ code: 0, stdout: '', stderr: '' })
+  })
+
+  it('lets her reach a Service whom a Group names, and no port beside it', { timeout: LONG_MS }, async () => {
+    await release.started()
+    expect(await kubectl(['apply', ...how, '-f', '-'], manifests.quickstart)).toMatchObject({ code: 0, stderr: '' })
+    expect(await differs(manifests.quickstart)).toEqual({ code: 0, stdout: '', stderr: '' })
+    await release.ready()
+    ada = await release.person(ADA)
+    expect(await ada.get(WEB.host, WEB.port)).toBe(WEB.says)
+    await expect(ada.get(WEB.host, WEB.port + 1)).rejects.toThrow('SOCKS reply 2')
+  })
+
+  it('leaves nothing to differ at rest, and a second apply writes nothing', { timeout: LONG_MS }, async () => {
+    for (const [name, namespace] of deployments) {
+      await kube(['rollout', 'status', `deployment/${name}`, '-n', namespace, '--timeout=300s'])
+    }
+    await release.settled(2)
+    let before = await versions()
+    const rest = async () => {
+      const former = before
+      before = await versions()
+      return JSON.stringify(former) === JSON.stringify(before)
+    }
+    await eventually('two readings alike', rest, { timeoutMs: LONG_MS, everyMs: 2_000 })
+    for (const manifest of Object.values(manifests)) {
+      expect(await differs(manifest)).toEqual({ code: 0, stdout: '', stderr: '' })
+      expect(await kubectl(['apply', ...how, '-f', '-'], manifest)).toMatchObject({
+        code: 0,
+        stderr: '',
+      })
+    }
+    expect(Object.keys(before)).toContain(`Relay ${NAMESPACE}/${RELEASE}-relay`)
+    expect(await versions()).toEqual(before)
+    expect(await ada.get(WEB.host, WEB.port)).toBe(WEB.says)
+  })
+})
+
+type Versioned = {
+  kind: string
+  metadata: { name: string; namespace?: string; generation?: number; resourceVersion: string }
+}
+
+const deployments = [
+  [`${RELEASE}-operator`, NAMESPACE],
+  [`${RELEASE}-controller`, NAMESPACE],
+  ['web', OFFICE],
+  ['tcp', OFFICE],
+] as const
+
+/** The commands that the page gives. */
+function written(): string {
+  const page = readFileSync(join(root, 'docs/operations/install.md'), 'utf8')
+  return /\n## Without Helm\n[\s\S]*?```\n([\s\S]*?)```/.exec(page)![1]!
+}
+
+/** One file of values, as the page has it: the try-out's, and what no example can know. */
+function valuesOf(release: Release): object {
+  const tryout = parse(readFileSync(join(root, 'examples/values-tryout.yaml'), 'utf8'))
+  const { images, controller } = JSON.parse(release.values())
+  return { ...tryout, images, controller: { ...tryout.controller, ...controller } }
+}
