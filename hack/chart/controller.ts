@@ -69,7 +69,7 @@ export const tenants = {
   ),
 }
 
-const section = (name: 'acl' | 'login' | 'enrolment' | 'relayKeys' | 'signingKeys') => {
+const section = (name: 'acl' | 'certificates' | 'login' | 'enrolment' | 'relayKeys' | 'signingKeys') => {
   // The section has a default of its own where it stands in the Controller's file; here its fields have theirs.
   const { default: _default, ...schema } = ControllerConfigSchema.properties[name] as TObject & { default?: unknown }
   return schema
@@ -145,6 +145,7 @@ export const controller = group(
       'Volume of the database (SQLite). It is kept when the release is uninstalled.',
     ),
     acl: section('acl'),
+    certificates: section('certificates'),
     login: section('login'),
     enrolment: section('enrolment'),
     relayKeys: section('relayKeys'),

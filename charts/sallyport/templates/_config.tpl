@@ -25,7 +25,7 @@
   {{- end -}}
   {{- $tenants = append $tenants (set (omit $tenant "identityProviders") "identityProviders" $providers) -}}
 {{- end -}}
-{{- $config := pick $controller "acl" "login" "enrolment" "relayKeys" "signingKeys" "clockLeewaySeconds" "logLevel" -}}
+{{- $config := pick $controller "acl" "certificates" "login" "enrolment" "relayKeys" "signingKeys" "clockLeewaySeconds" "logLevel" -}}
 {{- $config = merge $config (dict
     "listen" "[::]:8443"
     "metricsListen" "[::]:9090"

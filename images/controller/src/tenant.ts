@@ -36,7 +36,8 @@ async function openTenant(deps: TenantDeps, config: TenantConfig): Promise<Tenan
   const keys = await openTenantKeys(store, sealer, name, clock)
   const state = new TenantState(store, sealer, name)
   const { flooredRevision } = await state.load()
-  const defaultAclSeconds = deps.config.acl.defaultLifetimeSeconds
-  const hub = new Hub({ store, state, keys, clock, supervisor, random, defaultAclSeconds, flooredRevision })
+  const { acl, certificates } = deps.config
+  const lives = { defaultAclSeconds: acl.defaultLifetimeSeconds, certificates }
+  const hub = new Hub({ store, state, keys, clock, supervisor, random, ...lives, flooredRevision })
   return { name, config, keys, hub }
 }

@@ -25,6 +25,7 @@ export type HubDeps = {
   supervisor: Supervisor
   random: IssuerDeps['random']
   defaultAclSeconds: number
+  certificates: IssuerDeps['certificates']
   /** Revision up to which all floors had been stored. */
   flooredRevision: number
 }
@@ -47,7 +48,7 @@ export class Hub {
   #applied: Promise<void> = Promise.resolve()
 
   constructor(deps: HubDeps) {
-    const { state, clock, keys, random, defaultAclSeconds } = deps
+    const { state, clock, keys, random, defaultAclSeconds, certificates } = deps
     this.#deps = deps
     this.state = state
     this.keys = keys
@@ -55,7 +56,7 @@ export class Hub {
     const occupied = [...state.connectorKeys.values()].filter(key => key.occupied).map(key => key.connectorId)
     this.presence = new Presence(clock.monotonic(), occupied)
     const { access, presence } = this
-    this.issuer = new Issuer({ state, access, presence, keys, random, clock, defaultAclSeconds })
+    this.issuer = new Issuer({ state, access, presence, keys, random, clock, defaultAclSeconds, certificates })
     const { store, supervisor } = deps
     this.floors = new FloorBook({ store, state, access, issuer: this.issuer, clock, supervisor })
     if (deps.flooredRevision < state.revision) this.floors.reduceEveryone()

@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
+import { parseCertificate } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bodies, type ControllerLab, type DeviceHand, furnish, startControllerLab } from '../test/lab.ts'
 import { claimsOf } from '../test/payload.ts'
@@ -9,7 +10,7 @@ let ada: DeviceHand
 beforeAll(async () => {
   lab = await startControllerLab({
     tenants: [{ name: 'default', accounts: ['ada@example.com'] }],
-    config: { acl: { defaultLifetimeSeconds: 3 } },
+    config: { acl: { defaultLifetimeSeconds: 3 }, certificates: { connectorSeconds: 6, deviceSeconds: 6 } },
   })
   office = await furnish(lab, ['ada@example.com'])
   ada = await lab.device('default', 'ada@example.com')
@@ -57,6 +58,23 @@ describe('a Client ACL', () => {
     await client.next('networkGone')
     await client.channel.close()
     await office.operator.put('resource', 'web', body)
+  })
+})
+
+type Certified = {
+  next: (type: 'certificate', fits?: (message: { pem: string }) => boolean) => Promise<{ pem: string }>
+  channel: { close: () => unknown }
+}
+
+describe('a certificate', () => {
+  it.each(['Connector', 'Client'] as const)('of a %s is renewed over its channel, for the same key', async kind => {
+    const there: Certified = kind === 'Client' ? ada.connect() : office.connector.connect()
+    const first = await there.next('certificate')
+    const renewed = await there.next('certificate', ({ pem }) => pem !== first.pem)
+    const [before, after] = [first, renewed].map(({ pem }) => parseCertificate(pem))
+    expect(after!.publicKey.equals(before!.publicKey)).toBe(true)
+    expect(after!.validToDate.getTime()).toBeGreaterThan(before!.validToDate.getTime())
+    await there.channel.close()
   })
 })
 

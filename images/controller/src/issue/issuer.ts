@@ -16,7 +16,7 @@ import type { Access } from '../state/access.ts'
 import type { Presence } from '../state/presence.ts'
 import type { ConnectorKey, HeldDevice, HeldRelayKey } from '../state/row.ts'
 import type { TenantState } from '../state/tenant-state.ts'
-import { aclLifeSeconds, livesFor } from './life.ts'
+import { aclLifeSeconds, type CertificateLives, livesFor } from './life.ts'
 
 /** Capabilities for each Relay of each Connector: one per dial until the next token. */
 const CAPABILITIES = 4
@@ -39,6 +39,7 @@ export type IssuerDeps = {
   random: RandomBytes
   clock: { now(): number }
   defaultAclSeconds: number
+  certificates: CertificateLives
 }
 
 /** Signs what a tenant's Clients and Connectors carry; the same thing is signed once, and again when it is due. */
@@ -188,7 +189,7 @@ export class Issuer {
   }
 
   #lives() {
-    return livesFor(this.longestAclSeconds())
+    return livesFor(this.longestAclSeconds(), this.#deps.certificates)
   }
 
   #times(nowMs: number, lifeSeconds: number, part: number) {

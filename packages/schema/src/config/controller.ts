@@ -119,6 +119,13 @@ export const ControllerConfigSchema = Type.Object(
       },
       'Freshness of access.',
     ),
+    certificates: Group(
+      {
+        connectorSeconds: Seconds(2, 31_536_000, "Life of a Connector's certificate.", 86_400),
+        deviceSeconds: Seconds(2, 31_536_000, "Life of a device's certificate.", 43_200),
+      },
+      'Certificates of Connectors and devices, renewed at half of their life; at least twice that of the longest Client ACL.',
+    ),
     login: Group(
       {
         maxSessionSeconds: Seconds(2, 31_536_000, 'How long a login lasts.', 604_800),
