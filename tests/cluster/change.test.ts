@@ -1,60 +1,148 @@
 /** Connectors, nodes and the Controller change while people work: no new connection is refused, and live streams end as they should. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { ADA, eventually } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { kube } from './cluster.ts'
+import { buildImage, image, kube, kubectl, NODES } from './cluster.ts'
 import { isReady, LONG_MS, NAMESPACE, type Person, type Pod, RELEASE, Release, seconds } from './release.ts'
-import { Traffic } from './traffic.ts'
+import { type LiveStream, openStream, Traffic } from './traffic.ts'
+
+const NEXT_IMAGE = 'sallyport/connector:next'
+/** Shorter than the default, so that a stream that has to be cut at its end is. */
+const DRAIN_SECONDS = 5
+const CONTROLLER = `deployment/${RELEASE}-controller`
 
 describe('a release in use', () => {
   let release: Release
   let ada: Person
+  let traffic: Traffic
   beforeAll(async () => {
     release = new Release()
     await release.everything()
+    await release.setConnectors({ drainSeconds: DRAIN_SECONDS })
+    await release.settled(2)
+    const dockerfile = join(release.work, 'Dockerfile')
+    writeFileSync(dockerfile, `FROM ${image('connector')}\nLABEL next=yes\n`)
+    await buildImage(dockerfile, release.work, NEXT_IMAGE)
     ada = await release.person(ADA)
+    traffic = new Traffic(ada)
   }, LONG_MS)
-  afterAll(() => release.close())
+  afterAll(async () => {
+    console.log(await traffic?.end())
+    await release.close()
+  })
 
-  it('refuses nobody while Connectors and the Controller change', { timeout: LONG_MS }, async () => {
-    const traffic = new Traffic(ada)
-    await traffic.during('two Connectors more', async () => {
+  /** Makes a change under load, with a live stream beside it; gives that stream. */
+  async function under(title: string, change: () => Promise<unknown>): Promise<LiveStream> {
+    const fromMs = performance.now()
+    const stream = await openStream(ada)
+    let ended = 'goes on'
+    void stream.ended.then(how => {
+      ended = `${how} after ${seconds(fromMs)}`
+    })
+    const before = traffic.answered
+    await traffic.during(title, change)
+    console.log(`${title}: ${seconds(fromMs)}, ${traffic.answered - before} new connections; its live stream: ${ended}`)
+    expect(traffic.failures).toEqual([])
+    return stream
+  }
+  const restartController = () => kube(['rollout', 'restart', CONTROLLER, '-n', NAMESPACE])
+  const controllerIsBack = () => kube(['rollout', 'status', CONTROLLER, '-n', NAMESPACE, '--timeout=300s'])
+  const change = (value: string) => ({ podTemplate: { metadata: { annotations: { 'example.com/change': value } } } })
+  const isChanged =
+    (value: string) =>
+    ({ metadata }: Pod) =>
+      metadata.annotations?.['example.com/change'] === value
+  /** Waits until so many pods of Connectors are as they should be. */
+  const pods = (what: string, is: (pod: Pod) => boolean, count: number) =>
+    eventually(what, async () => (await release.connectors()).filter(is).length === count, {
+      timeoutMs: LONG_MS,
+      everyMs: 200,
+    })
+  const byNobodyOf = (former: Pod[]) => (pod: Pod) =>
+    isReady(pod) && former.every(({ metadata }) => metadata.uid !== pod.metadata.uid)
+
+  it('gets two Connectors more, and loses them and one more again', { timeout: LONG_MS }, async () => {
+    const stream = await under('2 to 4 Connectors', async () => {
       await release.setConnectors({ replicas: 4 })
       await release.settled(4)
     })
-    await traffic.during('two Connectors fewer', async () => {
+    await stream.echo()
+    await under('4 to 1 Connectors', async () => {
+      await release.setConnectors({ replicas: 1 })
+      await release.settled(1)
+    })
+    await under('1 to 2 Connectors', async () => {
       await release.setConnectors({ replicas: 2 })
       await release.settled(2)
     })
-    await traffic.during('another pod template', async () => {
-      await release.setConnectors({ podTemplate: { metadata: { annotations: { 'example.com/change': '1' } } } })
-      await eventually(
-        'pods of the new template',
-        async () => {
-          const pods = await release.connectors()
-          return pods.filter(({ metadata }) => metadata.annotations?.['example.com/change'] === '1').length === 2
-        },
-        { timeoutMs: LONG_MS, everyMs: 500 },
-      )
+  })
+
+  it('gets another image, and another pod template', { timeout: LONG_MS }, async () => {
+    await under('another image', async () => {
+      await release.setConnectors({ image: NEXT_IMAGE })
+      await pods('pods of the next image', ({ spec }) => spec.containers[0]?.image === NEXT_IMAGE, 2)
       await release.settled(2)
     })
-    await traffic.during('a Connector deleted by force', async () => {
+    await under('another pod template', async () => {
+      await release.setConnectors(change('1'))
+      await pods('pods of the new template', isChanged('1'), 2)
+      await release.settled(2)
+    })
+  })
+
+  it('loses a Connector by force', { timeout: LONG_MS }, async () => {
+    await under('a pod deleted by force', async () => {
       const former = await release.connectors()
-      const { name } = former[0]!.metadata
-      await kube(['delete', 'pod', name, '-n', NAMESPACE, '--force', '--grace-period=0'])
+      await kube(['delete', 'pod', former[0]!.metadata.name, '-n', NAMESPACE, '--force', '--grace-period=0'])
       const goneAtMs = performance.now()
-      const isNew = ({ metadata }: Pod) => former.every(({ metadata: { uid } }) => uid !== metadata.uid)
-      await eventually(
-        'its successor',
-        async () => (await release.connectors()).some(pod => isNew(pod) && isReady(pod)),
-        { timeoutMs: LONG_MS, everyMs: 100 },
-      )
+      await pods('its successor', byNobodyOf(former), 1)
       console.log(`from a Connector's pod deleted by force to the next one Ready: ${seconds(goneAtMs)}`)
+      await release.settled(2)
     })
-    await traffic.during('the Controller anew', async () => {
-      await kube(['rollout', 'restart', `deployment/${RELEASE}-controller`, '-n', NAMESPACE])
-      await kube(['rollout', 'status', `deployment/${RELEASE}-controller`, '-n', NAMESPACE, '--timeout=300s'])
+  })
+
+  it('loses the Controller for a while, and in the middle of a rollout', { timeout: LONG_MS }, async () => {
+    const stream = await under('the Controller restarted', async () => {
+      await restartController()
+      await controllerIsBack()
     })
-    console.log(await traffic.end())
-    expect(traffic.failures).toEqual([])
+    await stream.echo()
+    await release.settled(2)
+    await under('the Controller restarted during a rollout', async () => {
+      await release.setConnectors(change('2'))
+      await pods('a first pod of the new template', isChanged('2'), 1)
+      await restartController()
+      await controllerIsBack()
+      await pods('pods of the new template', isChanged('2'), 2)
+      await release.settled(2)
+    })
+  })
+
+  it('has a node emptied, of which an eviction takes one Connector at a time', { timeout: LONG_MS }, async () => {
+    const former = await release.connectors()
+    const node = former[0]!.spec.nodeName!
+    const evict = ({ metadata: { name } }: Pod) => {
+      const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: NAMESPACE } }
+      const path = `/api/v1/namespaces/${NAMESPACE}/pods/${name}/eviction`
+      return kubectl(['create', '--raw', path, '-f', '-'], JSON.stringify(eviction))
+    }
+    await under(NODES > 1 ? 'a node drained' : 'both Connectors evicted', async () => {
+      if (NODES > 1) {
+        await kube(['drain', node, '--ignore-daemonsets', '--delete-emptydir-data', '--force', '--timeout=300s'])
+      } else {
+        await kube(['cordon', node])
+        expect(await evict(former[0]!)).toMatchObject({ code: 0 })
+        const { code, stderr } = await evict(former[1]!)
+        expect([code, stderr]).toEqual([1, expect.stringContaining('disruption budget')])
+      }
+      await kube(['uncordon', node])
+      if (NODES === 1) {
+        await pods('two Connectors', isReady, 2)
+        await eventually('the second to go', async () => (await evict(former[1]!)).code === 0, { everyMs: 500 })
+        await pods('their successors', byNobodyOf(former), 2)
+      }
+      await release.settled(2)
+    })
   })
 })
