@@ -120,12 +120,12 @@ export class Release {
     await this.ready()
   }
 
-  /** Logs in; throws when that person may not. */
-  async person(email: string): Promise<Person> {
+  /** Logs in, on a device of its own each time; throws when that person may not. */
+  async person(email: string, environment: NodeJS.ProcessEnv = {}): Promise<Person> {
     const secret = await find<{ data: Record<string, string> }>('secret', `${RELEASE}-ca`, NAMESPACE)
     const caFile = join(this.work, 'ca.crt')
     writeFileSync(caFile, Buffer.from(secret!.data['ca.crt']!, 'base64'))
-    const device = new Device({ home: join(this.work, email), environment: {} })
+    const device = new Device({ home: join(this.work, `${email}-${this.#devices.length}`), environment })
     this.#devices.push(device)
     await device.login(this.#login ?? (await this.started()), email, caFile)
     const dial = bySocks((await device.proxies()).socks)
