@@ -17,11 +17,13 @@ const SIDES = [
   ['server-side', ['--server-side', '--field-manager=argocd-controller', '--force-conflicts']],
 ] as const
 
+const FLAGS = { 'leader-election': 'true', 'resync-seconds': '2' }
+
 describeKube('on the API server', cluster => {
   let installation: KubeInstallation
   beforeAll(async () => {
     installation = await KubeInstallation.prepare(cluster())
-    await installation.startOperator({ 'leader-election': 'true', 'resync-seconds': '2' })
+    await installation.startOperator(FLAGS)
     await installation.startController()
   }, 180_000)
   afterAll(() => installation.close())
@@ -115,6 +117,8 @@ async function everythingOnce(installation: KubeInstallation): Promise<void> {
     const gone = async () => ((await installation.find(kind, name)) === undefined ? true : undefined)
     await eventually(`${kind} ${name} to go`, gone)
   }
+  // One by one they would go as they come.
+  await installation.stopOperator()
   const client = installation.rest()
   const metadata = { namespace: NAMESPACE, name: 'orphan', createdAt: '2030-01-01T00:00:00Z', generation: 1 }
   for (let index = 0; index < 60; index++) {
@@ -122,6 +126,7 @@ async function everythingOnce(installation: KubeInstallation): Promise<void> {
     await client.request({ method: 'PUT', path: `/v1/groups/${uid}`, body: { metadata, spec: {} } })
   }
   client.close()
+  await installation.startOperator(FLAGS)
   await eventually('the Event of the removal', async () => {
     const events = await cluster.kube(['get', 'events', '-n', NAMESPACE, '-o', 'json'])
     return events.includes('RemovalHeld') ? true : undefined
