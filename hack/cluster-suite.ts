@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ask, type Count, run, vitest } from './suite.ts'
+import { ask, type Count, type Output, run, vitest } from './suite.ts'
 
 const root = join(import.meta.dirname, '..')
 const IMAGES = ['controller', 'relay', 'connector', 'operator']
@@ -11,13 +11,13 @@ const IMAGES = ['controller', 'relay', 'connector', 'operator']
 export type ClusterKind = 'kube' | 'kind'
 
 /** Whether the images have been built, by what builds them: once for all clusters of a run. */
-const built = new Map<string, boolean>()
+const built = new Map<string, Promise<boolean>>()
 
 /**
- * Starts a cluster, loads the images into it, runs `files` (all of tests/cluster when empty) beside it and ends it, unless KEEP=1 says otherwise.
- * Skipped aloud where there can be none; with CI=true that fails.
+ * Starts a cluster, loads the images into it, runs tests/cluster beside it, or what vitest's arguments leave of it, and ends it, unless KEEP=1 says
+ * otherwise. Skipped aloud where there can be none; with CI=true that fails.
  */
-export function clusterSuite(kind: ClusterKind, files: string[] = []): Count {
+export async function clusterSuite(kind: ClusterKind, args: string[] = [], output: Output = 'inherit'): Promise<Count> {
   const scripts = join('hack', kind)
   const { ok: possible, text } = ask(join(scripts, 'possible'), [])
   if (!possible) {
@@ -38,14 +38,15 @@ export function clusterSuite(kind: ClusterKind, files: string[] = []): Count {
   const ignore = () => undefined
   process.on('SIGINT', ignore)
   try {
-    if (!start(scripts, env)) return { passed: 0, failed: 1, skipped: 0 }
-    return vitest(['--config', 'tests/cluster/vitest.config.ts', ...files], { within: [join(scripts, 'exec')], env })
+    if (!(await start(scripts, env, output))) return { passed: 0, failed: 1, skipped: 0 }
+    const within = [join(scripts, 'exec')]
+    return await vitest(['--config', 'tests/cluster/vitest.config.ts', ...args], { within, env, output })
   } finally {
     process.off('SIGINT', ignore)
     if (process.env.KEEP === '1') {
       console.log(`kept: CLUSTER_DIR=${env.CLUSTER_DIR} ${join(scripts, 'exec')} kubectl get pods -A`)
     } else {
-      run(join(scripts, 'down'), [], env)
+      await run(join(scripts, 'down'), [], { env, output })
       rmSync(work, { recursive: true, force: true })
     }
   }
@@ -53,14 +54,18 @@ export function clusterSuite(kind: ClusterKind, files: string[] = []): Count {
 
 type Environment = Record<'CLUSTER_DIR' | 'SALLYPORT_CLUSTER_NODES' | 'SALLYPORT_IMAGE_TAG' | 'BUILDER', string>
 
-function start(scripts: string, env: Environment): boolean {
+async function start(scripts: string, env: Environment, output: Output): Promise<boolean> {
   const { BUILDER: builder, SALLYPORT_IMAGE_TAG: tag, SALLYPORT_CLUSTER_NODES: nodes } = env
   const images = IMAGES.map(name => `sallyport/${name}:${tag}`)
-  if (!built.has(builder))
-    built.set(builder, run('node', ['hack/bundle.ts']) && run('hack/images', [], { ...env, TAG: tag }))
+  const building = built.get(builder) ?? build(tag, env)
+  built.set(builder, building)
   return (
-    built.get(builder) === true &&
-    run(join(scripts, 'up'), ['--nodes', nodes], env) &&
-    run(join(scripts, 'load-image'), images, env)
+    (await building) &&
+    (await run(join(scripts, 'up'), ['--nodes', nodes], { env, output })) &&
+    (await run(join(scripts, 'load-image'), images, { env, output }))
   )
+}
+
+async function build(tag: string, env: Environment): Promise<boolean> {
+  return (await run('node', ['hack/bundle.ts'])) && (await run('hack/images', [], { env: { ...env, TAG: tag } }))
 }

@@ -2,4 +2,4 @@
 import { clusterSuite } from './cluster-suite.ts'
 import { close } from './suite.ts'
 
-close([clusterSuite(process.env.KIND === '1' ? 'kind' : 'kube', process.argv.slice(2))])
+close([await clusterSuite(process.env.KIND === '1' ? 'kind' : 'kube', process.argv.slice(2))])
