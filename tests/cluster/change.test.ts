@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ADA, eventually } from '@sallyport/testkit'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { buildImage, image, kube, kubectl, NODES } from './cluster.ts'
 import { isReady, LONG_MS, NAMESPACE, type Person, type Pod, RELEASE, Release, seconds } from './release.ts'
 import { type LiveStream, openStream, Traffic } from './traffic.ts'
@@ -19,13 +19,15 @@ describe('a release in use', () => {
   beforeAll(async () => {
     release = new Release()
     await release.everything()
-    await release.setConnectors({ drainSeconds: DRAIN_SECONDS })
-    await release.settled(2)
     const dockerfile = join(release.work, 'Dockerfile')
     writeFileSync(dockerfile, `FROM ${image('connector')}\nLABEL next=yes\n`)
     await buildImage(dockerfile, release.work, NEXT_IMAGE)
     ada = await release.person(ADA)
     traffic = new Traffic(ada)
+  }, LONG_MS)
+  beforeEach(async () => {
+    await release.setConnectors({ replicas: 2, drainSeconds: DRAIN_SECONDS })
+    await release.settled(2)
   }, LONG_MS)
   afterAll(async () => {
     console.log(await traffic?.end())

@@ -31,7 +31,6 @@ const DEFAULT_REPLICAS = 2
 /** Plans a RemoteNetwork: its row, its managed Connectors and what runs them, its status. */
 export function planNetwork({ network, members, budget }: NetworkWorld, context: Context): Plan {
   const { controller, settings, nowMs } = context
-  const connectors = members.map(({ connector }) => connector)
   const { uid, namespace } = network.metadata
   const refusal = refuse(network, settings.managedNamespaces)
   if (refusal !== undefined) {
@@ -49,8 +48,11 @@ export function planNetwork({ network, members, budget }: NetworkWorld, context:
       ...(guardExceptions === undefined ? {} : { guardExceptions }),
     },
   }
-  const ready = members.filter(member => isReady(member, context)).length
-  const managed = members.filter(({ connector }) => isManaged(connector))
+  const leaving = members.filter(({ connector }) => isSurplus(connector, network))
+  const staying = members.filter(member => !leaving.includes(member))
+  const connectors = staying.map(({ connector }) => connector)
+  const ready = staying.filter(member => isReady(member, context)).length
+  const managed = staying.filter(({ connector }) => isManaged(connector))
   const rollout = planRollout(
     managed.map(member => rolloutMember(member, network, context)),
     settings.platform,
@@ -62,13 +64,17 @@ export function planNetwork({ network, members, budget }: NetworkWorld, context:
     isTrue('Accepted', 'Accepted', 'the RemoteNetwork is accepted'),
     available(`${namespace}/${network.metadata.name}`, counts, context, network),
   ]
+  const said = `${counts.ready} of ${counts.desired} Connectors are ready`
   const settled =
-    counts.ready < counts.desired
-      ? isTrue('Progressing', 'Working', `${counts.ready} of ${counts.desired} Connectors are ready`)
-      : isFalse('Progressing', 'Settled', `${counts.ready} of ${counts.desired} Connectors are ready`)
+    leaving.length > 0
+      ? isTrue('Progressing', 'Working', `${said}; ${leaving.length} more end`)
+      : counts.ready < counts.desired
+        ? isTrue('Progressing', 'Working', said)
+        : isFalse('Progressing', 'Settled', said)
   const steps = [
     ...putRow('network', uid, body, controller),
     ...children(network, connectors),
+    ...leaving.flatMap(member => leave(member, context)),
     ...rollout.steps,
     ...planBudget(budgetWant(network, managed.length), budget, settings.platform),
   ]
@@ -154,20 +160,28 @@ function available(
   return isFalse('Available', 'NoConnectorReady', counts.desired === 0 ? none : `no Connector of ${name} is ready`)
 }
 
+const childNames = (network: Declared<'RemoteNetwork'>) =>
+  Array.from({ length: replicasOf(network) }, (_, index) => childName(network.metadata.name, String(index)))
+
+/** Whether a Connector is one of the network's own, and too many. */
+const isSurplus = (connector: Declared<'Connector'>, network: Declared<'RemoteNetwork'>) =>
+  isOwnedBy(connector, network) && !childNames(network).includes(connector.metadata.name)
+
 function children(network: Declared<'RemoteNetwork'>, connectors: readonly Declared<'Connector'>[]): Step[] {
-  const { name } = network.metadata
-  const wanted = Array.from({ length: replicasOf(network) }, (_, index) => childName(name, String(index)))
-  const applied = wanted.flatMap((child): Step[] => {
+  return childNames(network).flatMap((child): Step[] => {
     const there = connectors.find(({ metadata }) => metadata.name === child)
     // A Connector that a person has declared under that name stays theirs.
     if (there !== undefined && !isOwnedBy(there, network)) return []
     const object = connectorChild(network, child)
     return differs(object, there) ? [{ do: 'apply', object }] : []
   })
-  const surplus = connectors.filter(
-    connector => isOwnedBy(connector, network) && !wanted.includes(connector.metadata.name),
-  )
-  return [...applied, ...surplus.map((object): Step => ({ do: 'remove', object: object as unknown as KubeObject }))]
+}
+
+/** A Connector's identity ends with its object, and all that it carries with that: what runs it drains first. */
+function leave({ connector, deployment }: ConnectorChildren, { controller }: Context): Step[] {
+  if (deployment !== undefined) return [{ do: 'remove', object: deployment }]
+  const drains = controller.reachable && controller.slot(connector.metadata.uid)?.connected === true
+  return drains ? [] : [{ do: 'remove', object: connector as unknown as KubeObject }]
 }
 
 function connectorChild(network: Declared<'RemoteNetwork'>, name: string): KubeObject {

@@ -1,0 +1,67 @@
+import type { SlotState } from '@sallyport/schema'
+import { describe, expect, it } from 'vitest'
+import { type Declared, type KubeObject, ownerReference } from '../object.ts'
+import { type ConnectorChildren, planNetwork } from './network.ts'
+import { settingsOf } from './settings.fixture.ts'
+import type { Context, Step } from './step.ts'
+
+const metadata = { namespace: 'sallyport', generation: 1, creationTimestamp: '2030-01-01T00:00:00Z' }
+const network: Declared<'RemoteNetwork'> = {
+  apiVersion: 'sallyport.dev/v1alpha1',
+  kind: 'RemoteNetwork',
+  metadata: { ...metadata, name: 'office', uid: 'n' },
+  spec: { connectors: { replicas: 1 } },
+}
+const connector = (name: string, owner?: Declared<'RemoteNetwork'>): Declared<'Connector'> => ({
+  apiVersion: 'sallyport.dev/v1alpha1',
+  kind: 'Connector',
+  metadata: { ...metadata, name, uid: name, ownerReferences: owner === undefined ? [] : [ownerReference(owner)] },
+  spec: { remoteNetworkRef: { name: 'office' }, deployment: 'Managed' },
+})
+const deployment: KubeObject = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'office-1' } }
+const surplus: ConnectorChildren = { connector: connector('office-1', network), secret: undefined, deployment }
+const stopped: ConnectorChildren = { ...surplus, deployment: undefined }
+
+/** A Controller that is reached and says of every slot whether its Connector is connected. */
+const context = (connected: boolean, reachable = true): Context => ({
+  nowMs: 0,
+  publicUrl: 'https://outside',
+  settings: settingsOf(),
+  controller: {
+    known: true,
+    reachable,
+    trust: undefined,
+    row: () => undefined,
+    slot: () => ({ connected, registered: connected, ready: connected }) as SlotState,
+    refusal: () => undefined,
+  },
+})
+const plan = (member: ConnectorChildren, about: Context) =>
+  planNetwork({ network, members: [member], budget: undefined }, about)
+const removed = (member: ConnectorChildren, about: Context) =>
+  plan(member, about).steps.flatMap((step: Step) =>
+    step.do === 'remove' ? [`${step.object.kind} ${step.object.metadata.name}`] : [],
+  )
+
+describe('a Connector that is one too many', () => {
+  it('drains before its object goes, with which its identity ends', () => {
+    expect(removed(surplus, context(true))).toEqual(['Deployment office-1'])
+    expect(removed(stopped, context(true))).toEqual([])
+    expect(removed(stopped, context(false))).toEqual(['Connector office-1'])
+  })
+
+  it('goes without that where nobody could tell when it has drained', () => {
+    expect(removed(stopped, context(true, false))).toEqual(['Connector office-1'])
+  })
+
+  it('counts no more, and the network is not at rest while it ends', () => {
+    const { steps } = plan(stopped, context(true))
+    const status = steps.find(step => step.do === 'status')?.status
+    expect(status).toMatchObject({ connectors: { desired: 1, ready: 0 } })
+    expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Progressing', status: 'True' }))
+  })
+
+  it('is left alone when a person has declared it', () => {
+    expect(removed({ ...stopped, connector: connector('office-1') }, context(false))).toEqual([])
+  })
+})
