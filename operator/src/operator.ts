@@ -11,6 +11,7 @@ import { FileProvider } from './file/provider.ts'
 import { installationNames } from './installation.ts'
 import { KubernetesProvider } from './kubernetes/provider.ts'
 import { operatorMetrics } from './metrics.ts'
+import { hasPublicCa } from './plan/public-url.ts'
 import type { Settings } from './plan/step.ts'
 import type { ChangeListener, Provider } from './provider.ts'
 import { Reconciler } from './reconciler.ts'
@@ -107,8 +108,10 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
     if (closed) return
     phase = 'listing'
     await provider.start()
-    const ca = () => caFile ?? world.installationCa ?? ''
-    const options = { url: config.controller.url, ca, token: () => provider.token(), proxy: config.proxy }
+    const { url, publicUrl = url } = config.controller
+    const isPublic = hasPublicCa(url, publicUrl, settings)
+    const ca = () => (isPublic ? undefined : (caFile ?? world.installationCa ?? ''))
+    const options = { url, ca, token: () => provider.token(), proxy: config.proxy }
     const client = new DeclaredClient(options, (method, kind) => onWrite(method, `row/${kind}`))
     const mirror = new Mirror({
       ...options,

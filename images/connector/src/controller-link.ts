@@ -24,8 +24,8 @@ export type Heartbeat = Pick<Extract<FromConnector, { type: 'heartbeat' }>, 'rea
 export type ControllerLinkOptions = {
   identity: Identity
   controllerUrl: () => string
-  /** PEM of the installation CA. */
-  ca: () => string
+  /** PEM of the CAs that may vouch for the Controller; the system's when it gives none. */
+  ca: () => string | undefined
   time: ControllerTime
   clock: Clock
   log: Log

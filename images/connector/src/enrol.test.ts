@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { eventually } from '@sallyport/testkit'
 import { createEnrolmentToken } from '@sallyport/trust'
 import { describe, expect, it } from 'vitest'
@@ -75,5 +76,24 @@ describe('enrolment', () => {
       return JSON.stringify(report).includes('certificate')
     })
     expect(scene.controller.enrolled).toEqual([])
+  })
+
+  it('speaks to a Controller of a public CA where it is told to, and only if such a one has vouched for it', async () => {
+    scene.controller.state.onOpen = push => batch({}).forEach(push)
+    writeFileSync(join(scene.secret, 'trust.json'), JSON.stringify({ ...trustFile(), publicCa: true }))
+    const connector = await start()
+    await eventually('the reason', async () => {
+      const report = await (await fetch(`http://${connector.metricsAddress}/readyz`)).json()
+      return JSON.stringify(report).includes('certificate')
+    })
+    expect(scene.controller.enrolled).toEqual([])
+    const publicCas = getCACertificates('default')
+    setDefaultCACertificates([...publicCas, trustFile().installationCa])
+    try {
+      await eventually('a ready Connector', connector.ready)
+      expect(scene.controller.enrolled).toHaveLength(1)
+    } finally {
+      setDefaultCACertificates(publicCas)
+    }
   })
 })

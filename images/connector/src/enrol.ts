@@ -13,6 +13,7 @@ import { createEnrolmentProof, publicJwk } from '@sallyport/trust'
 import { certificateProblem } from './certificate.ts'
 import type { Enrolment, Identity } from './state/identity.ts'
 import type { SecretFiles } from './state/secret-directory.ts'
+import { controllerCaOf } from './state/trust-view.ts'
 import { VERSION } from './version.ts'
 
 const MAX_HOST = 253
@@ -66,7 +67,7 @@ async function attempt(
   trust: ConnectorTrust,
   token: string,
 ): Promise<Enrolment | string> {
-  const client = createControllerClient({ url: trust.controllerUrl, ca: () => trust.installationCa, proxy, clock })
+  const client = createControllerClient({ url: trust.controllerUrl, ca: () => controllerCaOf(trust), proxy, clock })
   try {
     const enrolment = await client.request({
       method: 'POST',

@@ -12,7 +12,7 @@ import { SessionRegistry } from './session/session-registry.ts'
 import { Credential } from './state/credential.ts'
 import type { Enrolment, Identity } from './state/identity.ts'
 import { type SavedState, saveState } from './state/saved-state.ts'
-import type { TrustView } from './state/trust-view.ts'
+import { controllerCaOf, type TrustView } from './state/trust-view.ts'
 import type { Reach } from './target/reach.ts'
 
 export type ServingOptions = {
@@ -77,10 +77,9 @@ export class Serving {
       onOpened: session => void this.#link.send({ type: 'sessions', complete: false, sessions: [session] }),
       onClosed: (session, reason) => void this.#link.send({ type: 'sessionClosed', session, reason }),
     })
-    const ca = () => trust.current.installationCa
     this.relays = new RelaySet({
       keys: identity.keys,
-      ca,
+      ca: () => trust.current.installationCa,
       nowMs: () => this.time.now(),
       proxy,
       clock,
@@ -91,7 +90,7 @@ export class Serving {
     this.#link = new ControllerLink({
       identity,
       controllerUrl: () => trust.current.controllerUrl,
-      ca,
+      ca: () => controllerCaOf(trust.current),
       time: this.time,
       clock,
       log,

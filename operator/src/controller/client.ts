@@ -26,7 +26,7 @@ export class DeclaredClient {
   readonly #onWrite: (method: Method, kind: DeclaredKind) => void
 
   constructor(
-    options: { url: string; ca?: () => string; token: () => Promise<string>; proxy: ProxySettings },
+    options: { url: string; ca?: () => string | undefined; token: () => Promise<string>; proxy: ProxySettings },
     onWrite: (method: Method, kind: DeclaredKind) => void,
   ) {
     const { url, ca, token, proxy } = options

@@ -31,7 +31,7 @@ export type MirrorChange = { rows: DeclaredRow[] } | { trust: true } | { state: 
 
 export type MirrorOptions = {
   url: string
-  ca?: () => string
+  ca?: () => string | undefined
   token: () => Promise<string>
   proxy: ProxySettings
   clock: Clock

@@ -4,7 +4,7 @@ import { type Declared, type Secret, secretData, secretText } from '../object.ts
 import { planConnector } from './connector.ts'
 import { bodyDigest, rowMetadata } from './row.ts'
 import { settingsOf } from './settings.fixture.ts'
-import type { Context, Plan } from './step.ts'
+import type { Context, Plan, Settings } from './step.ts'
 import { renewTokenAtMs, wantsToken, withToken } from './token.ts'
 
 const NOW = 1_700_000_000_000
@@ -127,6 +127,19 @@ describe('a Connector', () => {
     )
     const issued = inside.steps.find(one => one.do === 'issueToken')
     expect(JSON.parse(secretText(issued?.secret, 'trust.json') ?? '').controllerUrl).toBe('https://inside')
+  })
+
+  it('trusts public CAs where people outside see the certificate of something in front of the Controller', () => {
+    const trustOf = (one: typeof connector, settings: Partial<Settings>) => {
+      const told = context([networkRow, row(slot({ tokenState: 'none' }))])
+      const { steps } = planConnector({ ...world, connector: one }, { ...told, settings: settingsOf(settings) })
+      return JSON.parse(secretText(steps.find(step => step.do === 'issueToken')?.secret, 'trust.json') ?? '')
+    }
+    const managed = { ...connector, spec: { ...connector.spec!, deployment: 'Managed' as const } }
+    expect(trustOf(connector, { pinsLogin: true }).publicCa).toBeUndefined()
+    expect(trustOf(connector, { pinsLogin: false }).publicCa).toBe(true)
+    expect(trustOf(managed, { pinsLogin: false }).publicCa).toBeUndefined()
+    expect(trustOf(managed, { pinsLogin: false, controllerUrl: 'https://outside' }).publicCa).toBe(true)
   })
 
   it('gets no Secret before there is a CA', () => {

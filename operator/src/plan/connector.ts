@@ -4,6 +4,7 @@ import { isFalse, isTrue, planStatus, summary, type Verdict } from './condition.
 import { differs } from './difference.ts'
 import { connectorLabels } from './label.ts'
 import { isManaged, refuse } from './managed.ts'
+import { hasPublicCa } from './public-url.ts'
 import { isUsable } from './resource.ts'
 import { deleteRow, putRow, rowMetadata } from './row.ts'
 import { type Context, joinPlans, type Plan, type Step } from './step.ts'
@@ -59,12 +60,14 @@ function planSecret(world: ConnectorWorld, network: Declared<'RemoteNetwork'>, c
   const slot = controller.slot(connector.metadata.uid)
   const { trust } = controller
   if (slot === undefined || trust === undefined || installationCa === undefined) return { steps: [] }
+  const controllerUrl = isManaged(connector) ? settings.controllerUrl : publicUrl
   const trusted: ConnectorTrust = {
     // The Controller has checked its name.
     tenant: trust.tenant as ConnectorTrust['tenant'],
     issuer: trust.issuer,
     network: network.metadata.uid,
-    controllerUrl: isManaged(connector) ? settings.controllerUrl : publicUrl,
+    controllerUrl,
+    ...(hasPublicCa(controllerUrl, publicUrl, settings) ? { publicCa: true } : {}),
     installationCa,
     tenantCa: trust.tenantCa,
     jwks: { clientAcl: trust.jwks.clientAcl, connectorAcl: trust.jwks.connectorAcl },

@@ -25,6 +25,10 @@ export function publicUrlOf({ service, nodes, login }: PublicUrlWorld, settings:
   return known !== undefined && urls.includes(known) ? known : (urls[0] ?? controllerUrl)
 }
 
+/** Whether a public CA vouches for the Controller at `url`: where that is what people see, and they are given nothing to pin. */
+export const hasPublicCa = (url: string, publicUrl: string, { pinsLogin }: Pick<Settings, 'pinsLogin'>): boolean =>
+  !pinsLogin && url === publicUrl
+
 /** Every URL under which the Service is reached from outside, the best first. */
 function urlsOf(service: KubeObject, nodes: readonly KubeObject[]): string[] {
   // The API server has validated both.

@@ -35,8 +35,8 @@ export type ControllerRequest<T> = {
 export type ControllerClientOptions = {
   /** `https:` URL of the Controller. */
   url: string
-  /** PEM of the CAs that may vouch for it, asked for at each new connection; the system's when absent. */
-  ca?: () => string
+  /** PEM of the CAs that may vouch for it, asked for at each new connection; the system's when it gives none. */
+  ca?: () => string | undefined
   /** Headers of each request, for instance its credential. */
   headers?: (method: Method, url: string) => Promise<Record<string, string>>
   proxy?: ProxySettings

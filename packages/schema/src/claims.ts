@@ -176,6 +176,12 @@ export const ConnectorTrust = Type.Object({
   network: Uid,
   controllerUrl: Type.String({ maxLength: 2048 }),
   installationCa: Type.String({ maxLength: 65536, description: 'PEM; serving certificates of Controller and Relays.' }),
+  publicCa: Type.Optional(
+    Type.Boolean({
+      description:
+        "Whether the Controller's certificate is vouched for by a public CA instead, as where an Ingress ends its TLS.",
+    }),
+  ),
   tenantCa: Type.String({ maxLength: 65536, description: 'PEM; certificates of devices and Connectors.' }),
   jwks: Type.Object({ clientAcl: Jwks, connectorAcl: Jwks }),
 })

@@ -65,6 +65,10 @@ export class TrustView {
   }
 }
 
+/** PEM of the CAs that vouch for the Controller; undefined for the system's. */
+export const controllerCaOf = ({ publicCa, installationCa }: ConnectorTrust): string | undefined =>
+  publicCa === true ? undefined : installationCa
+
 function accessTrustOf({ issuer, network, jwks }: ConnectorTrust): AccessTrust {
   return {
     issuer,

@@ -28,8 +28,8 @@ export type ControlChannelOptions<I, O> = {
   url: () => string
   /** Where to connect instead of the URL's host and port. */
   dial?: () => HostPort
-  /** PEM of the CAs that may vouch for the other side, asked for at each attempt; the system's when absent. */
-  ca?: () => string
+  /** PEM of the CAs that may vouch for the other side, asked for at each attempt; the system's when it gives none. */
+  ca?: () => string | undefined
   /** Name that the certificate must carry; that of the URL when absent. */
   serverName?: string
   /** Headers of each attempt, for instance a fresh assertion. */

@@ -31,7 +31,7 @@ export const OperatorConfigSchema = Type.Object(
     SALLYPORT_LOGIN_PIN: Type.Boolean({
       default: true,
       description:
-        'Whether what people type to log in pins the CA of the Controller. False where they see the certificate of a proxy in front of it, which a public CA vouches for.',
+        'Whether what people type to log in pins the CA of the Controller. False where they see the certificate of a proxy in front of it, which a public CA vouches for: External Connectors trust that for the public URL, too.',
     }),
     SALLYPORT_CONTROLLER_SERVICE: Type.Optional(
       Type.String({
