@@ -56,6 +56,7 @@ it('after a restore Connectors go on or enrol again, what is declared holds, and
   lab.setMembers([])
   await refused()
 
+  await expect(restoreDatabase(database, copy)).rejects.toThrow('a Controller has the database open')
   await installation.kill('controller')
   for (const name of [...KNOWN, LATE]) await contact(name, 0)
   await restoreDatabase(database, copy)

@@ -28,7 +28,7 @@ import { addMetrics } from './metric.ts'
 import { createOperatorAuth } from './operator-auth.ts'
 import type { Context, LocatedConfig } from './route/context.ts'
 import { type ServingFiles, waitForFiles, watchCertificate, watchUrl } from './serving.ts'
-import { openStore, readJson, type Store, sqliteDialect, type UserRow } from './store/index.ts'
+import { lockDatabase, openStore, readJson, type Store, sqliteDialect, type UserRow } from './store/index.ts'
 import { openTenants, type Tenants } from './tenant.ts'
 
 /** Time for control channels to close at the end. */
@@ -36,6 +36,8 @@ const GOODBYE_MS = 200
 
 export type ControllerDeps = {
   log: Log
+  /** Aborted when it is to end before it has started. */
+  signal?: AbortSignal | undefined
   clock?: Clock
   metrics?: Metrics
   /** Called when its URL is another one from now on: the process has to end and be started anew. */
@@ -52,18 +54,21 @@ export type Controller = {
 
 /** Starts the Controller: waits for its files, opens the store, serves. */
 export async function startController(config: ControllerConfig, deps: ControllerDeps): Promise<Controller> {
-  const { log, clock = systemClock, metrics = createMetrics('controller') } = deps
+  const { log, signal, clock = systemClock, metrics = createMetrics('controller') } = deps
   let notReady: string | undefined = 'starting'
   const readiness = [{ name: 'serving', failing: () => notReady }]
   const health = await startHealthServer({ listen: requireHostPort(config.metricsListen), metrics, readiness })
-  const starting = new AbortController()
   const closers: (() => unknown)[] = [() => health.close()]
   const closeAll = async () => {
     for (const close of closers.splice(0).reverse()) await close()
   }
   try {
-    const files = await waitForFiles(config, { clock, log, signal: starting.signal })
-    const store = await openStore(sqliteDialect(config.database.path), () => clock.now())
+    const files = await waitForFiles(config, { clock, log, signal })
+    const { path } = config.database
+    const waitSeconds = config.startupWaitSeconds
+    const lock = await lockDatabase(path, { waitSeconds, clock, log, signal })
+    closers.push(() => lock.close())
+    const store = await openStore(sqliteDialect(path), () => clock.now())
     closers.push(() => store.close())
     const located = { ...config, url: files.url }
     const context = await createContext(located, { log, clock, metrics, store, files })

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -77,6 +77,43 @@ describe('a Controller killed in the middle of writes', () => {
     const again = await call('PUT', `/v1/groups/${uid(acknowledged[0]!)}`, bodies.group(acknowledged[0]!, []))
     expect(JSON.parse(again.text)).toMatchObject({ changed: false })
     expect(await second.stop()).toBe(0)
+  })
+})
+
+describe('a Controller beside another one on the same database', () => {
+  const second = (startupWaitSeconds: number) => {
+    const file = join(dir, `second-${startupWaitSeconds}.json`)
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(configFile, 'utf8')), startupWaitSeconds }))
+    return run({ name: 'second', args: [main, '--config', file] })
+  }
+
+  it('serves nobody, and ends when that one stays', { timeout: 120_000 }, async () => {
+    const first = await start()
+    const other = second(1)
+    expect(await other.ended).toBe(1)
+    expect(other.lines.join('\n')).toContain('another Controller still has it after 1 s; only one may run')
+    expect(other.lines.join('\n')).not.toContain('"msg":"serving"')
+    expect((await call('PUT', `/v1/groups/${uid('one')}`, bodies.group('one', []))).status).toBe(200)
+    expect(await first.stop()).toBe(0)
+  })
+
+  it.each(['SIGTERM', 'SIGKILL'] as const)('serves once that one has ended by %s', { timeout: 120_000 }, async how => {
+    const first = await start()
+    const other = second(60)
+    await other.line(/waiting for another Controller/, 60_000)
+    await first.stop(how)
+    await other.line(/"msg":"serving"/, 60_000)
+    expect(await other.stop()).toBe(0)
+  })
+})
+
+describe('a Controller that waits for what it needs', () => {
+  it('ends at once when it is told to', { timeout: 120_000 }, async () => {
+    const first = await start()
+    const other = run({ name: 'second', args: [main, '--config', configFile] })
+    await other.line(/waiting for another Controller/, 60_000)
+    expect(await other.stop()).toBe(0)
+    expect(await first.stop()).toBe(0)
   })
 })
 

@@ -6,5 +6,5 @@ await runMain({
   name: 'controller',
   readConfig,
   logLevel: config => config.logLevel,
-  start: (config, { log }) => startController(config, { log, onMoved: () => process.kill(process.pid, 'SIGTERM') }),
+  start: (config, deps) => startController(config, { ...deps, onMoved: () => process.kill(process.pid, 'SIGTERM') }),
 })

@@ -17,7 +17,7 @@ type Location = Pick<ControllerConfig, 'url' | 'urlFile'>
 /** Waits until certificate, key, store key and URL are there and fit, at most `startupWaitSeconds`; says meanwhile what is missing. */
 export async function waitForFiles(
   config: Pick<ControllerConfig, 'tls' | 'storeKeyFile' | 'startupWaitSeconds'> & Location,
-  { clock, log, signal }: { clock: Clock; log: Log; signal: AbortSignal },
+  { clock, log, signal }: { clock: Clock; log: Log; signal?: AbortSignal | undefined },
 ): Promise<ServingFiles> {
   const untilMs = clock.monotonic() + config.startupWaitSeconds * 1000
   let remindedMs = Number.NEGATIVE_INFINITY

@@ -46,7 +46,8 @@ export type Main<C> = {
   name: string
   readConfig: () => C
   logLevel: (config: C) => LogLevel
-  start: (config: C, deps: { log: Log }) => Promise<Service>
+  /** `signal` is aborted when the process is told to end: what is waited for then need not come. */
+  start: (config: C, deps: { log: Log; signal: AbortSignal }) => Promise<Service>
 }
 
 /**
@@ -63,22 +64,23 @@ export async function runMain<C>({ name, readConfig, logLevel, start }: Main<C>)
   process.on('unhandledRejection', fail('unhandled rejection'))
   process.on('uncaughtException', fail('uncaught exception'))
 
+  const stopping = new AbortController()
   const signalled = new Promise<NodeJS.Signals>(resolve => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (stopping) process.exit(1)
-        stopping = true
+        if (stopping.signal.aborted) process.exit(1)
+        stopping.abort()
         resolve(signal)
       })
     }
   })
-  let stopping = false
-  const starting = start(config, { log })
-  starting.catch(fail('start failed'))
+  const starting = start(config, { log, signal: stopping.signal }).catch((error: unknown) => {
+    if (!stopping.signal.aborted) fail('start failed')(error)
+  })
   const signal = await signalled
   log.info({ signal }, 'stopping')
   const service = await starting
-  await service.close()
+  await service?.close()
   log.info('stopped')
   process.exit(0)
 }

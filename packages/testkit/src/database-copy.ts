@@ -16,6 +16,8 @@ async function script(name: string, path: string, input?: Buffer): Promise<Buffe
   const source = readFileSync(join(scripts, name), 'utf8')
   const child = spawn(process.execPath, ['--input-type=module', '--eval', source, path])
   const ended = new Promise(resolve => child.once('close', resolve))
+  // A script that refuses does not read it; why it does is in what it says.
+  child.stdin.on('error', () => undefined)
   child.stdin.end(input)
   const [output, said] = await Promise.all([buffer(child.stdout), text(child.stderr)])
   if ((await ended) !== 0) throw new Error(`${name}: ${said}`)

@@ -9,7 +9,7 @@ const MAX_STATEMENTS = 512
  * Foreign keys are not used; every table stands by its tenant. Throws Error when the file cannot be opened.
  */
 export function sqliteDialect(path: string): Dialect {
-  const database = open(path)
+  const database = openFile(path)
   database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma busy_timeout = 5000')
   const kept = new Map<string, SqliteStatement>()
   return new SqliteDialect({
@@ -27,9 +27,10 @@ export function sqliteDialect(path: string): Dialect {
   })
 }
 
-function open(path: string): DatabaseSync {
+/** Opens a file of the database at `path`. Throws Error that says what is missing. */
+export function openFile(path: string, suffix = ''): DatabaseSync {
   try {
-    return new DatabaseSync(path)
+    return new DatabaseSync(`${path}${suffix}`)
   } catch (cause) {
     const detail = cause instanceof Error ? cause.message : String(cause)
     const user = process.getuid?.()

@@ -110,7 +110,7 @@ export const ControllerConfigSchema = Type.Object(
     startupWaitSeconds: Seconds(
       0,
       3600,
-      'How long to wait at start for certificate, store key and urlFile to appear.',
+      'How long to wait at start for certificate, store key and urlFile to appear, and for a Controller before it to leave the database.',
       120,
     ),
     acl: Group(
