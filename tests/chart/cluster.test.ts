@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from '@sallyport/testkit'
 import { beforeAll, expect, it } from 'vitest'
-import { type Cluster, describeKube, eventually } from '../kube/cluster.ts'
+import { type Cluster, describeKube, established, eventually } from '../kube/cluster.ts'
 import { definitionsOfOthers } from './definitions.ts'
 import { asList, CHART, helm, render, type Values } from './helm.ts'
 import { MATRIX } from './matrix.ts'
@@ -23,7 +23,7 @@ describeKube('the chart at an API server', cluster => {
   beforeAll(async () => {
     const files = (await definitionsOfOthers()).flatMap(file => ['-f', file])
     await cluster().kube(['apply', '--server-side', ...files])
-    await cluster().kube(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s'])
+    await established(cluster())
     for (const name of ['sallyport', 'apps', 'data', 'networks', 'install']) await namespace(name)
   }, LONG_MS * 2)
 

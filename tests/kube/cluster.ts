@@ -98,7 +98,7 @@ async function up(directory: string): Promise<Cluster> {
     return output.stdout
   }
   await kube(['apply', '-f', CRDS])
-  await kube(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s'])
+  await established({ kubectl })
   // Established is said a moment before the kinds can be listed.
   await eventually('lists of the new kinds', async () =>
     (await kubectl(['get', 'remotenetworks,connectors,resources,groups,relays', '-A'])).code === 0 ? true : undefined,
@@ -106,6 +106,12 @@ async function up(directory: string): Promise<Cluster> {
   const asked = auditReader(join(directory, 'log/audit.log'))
   const writes = () => asked().filter(({ verb }) => !READS.includes(verb))
   return { kubeconfig, client, kubectl, kube, asked, writes }
+}
+
+/** Waits until every CRD can be used. kubectl gives up on one that has no conditions yet. */
+export async function established({ kubectl }: Pick<Cluster, 'kubectl'>): Promise<void> {
+  const wait = ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']
+  await eventually('the new definitions', async () => ((await kubectl(wait)).code === 0 ? true : undefined))
 }
 
 /** Reads what an audit log has gained since the last time, and gives all of it. */

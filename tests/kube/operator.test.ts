@@ -5,7 +5,7 @@ import type { Kind } from '@sallyport/schema'
 import { freePorts, type Run } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { itArgoCd } from './argocd.ts'
-import { describeKube, eventually } from './cluster.ts'
+import { describeKube, established, eventually } from './cluster.ts'
 import { gitopsDefinitions } from './gitops.ts'
 import { KubeInstallation, NAMESPACE, object } from './installation.ts'
 
@@ -273,7 +273,7 @@ describeKube('the operator', cluster => {
     const { kube, kubectl } = cluster()
     const files = (await gitopsDefinitions()).flatMap(file => ['-f', file])
     await kube(['apply', '--server-side', ...files])
-    await kube(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s'])
+    await established(cluster())
     await kube(['create', 'namespace', 'flux-system'])
     for (const tool of ['argocd', 'flux']) {
       const objects = await kube(['kustomize', join(EXAMPLES, tool)])
