@@ -62,6 +62,37 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
+{{/*
+What lets a pod speak to the API server, as Kubernetes mounts it by itself, but with the shortest life: a token of a ServiceAccount that was
+deleted and made again is worth nothing, and is replaced by its age alone.
+*/}}
+{{- define "sallyport.accountVolume" -}}
+- name: account
+  projected:
+    defaultMode: 288 # 0440
+    sources:
+      - serviceAccountToken:
+          expirationSeconds: 600
+          path: token
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef:
+                apiVersion: v1
+                fieldPath: metadata.namespace
+{{- end }}
+
+{{- define "sallyport.accountMount" -}}
+- name: account
+  mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+  readOnly: true
+{{- end }}
+
 {{/* Probes: health is served over HTTP, beside metrics. */}}
 {{- define "sallyport.probes" -}}
 readinessProbe:
