@@ -9,7 +9,7 @@ import {
   TenantConfig,
   TenantName,
 } from '../../packages/schema/src/index.ts'
-import { choice, flag, group, list, names, parentRefs, service, text, texts, workload } from './workload.ts'
+import { choice, flag, group, host, hosts, list, parentRefs, service, text, texts, workload } from './workload.ts'
 
 const { clientSecretFile: _file, ...provider } = IdentityProvider.properties
 const [inCluster, inline] = OperatorJwks.anyOf
@@ -101,7 +101,7 @@ export const controller = group(
       {
         enabled: flag('Whether there is an Ingress. It must speak HTTPS to the Controller and let WebSockets through.'),
         className: text("Class; the cluster's default when empty.", '', 253),
-        host: text('DNS name.', '', 253),
+        host: host('DNS name.'),
         annotations: texts('Annotations, such as nginx.ingress.kubernetes.io/backend-protocol: HTTPS.'),
         tlsSecret: text('Secret with the certificate that the Ingress shows; its own default when empty.', '', 253),
       },
@@ -116,7 +116,7 @@ export const controller = group(
           "TLSRoute passes the Controller's own TLS through. HTTPRoute: the Gateway ends TLS with a certificate of its own and begins it anew.",
         ),
         parentRefs,
-        hostnames: names('DNS names.'),
+        hostnames: hosts('DNS names; the first is in the URL.'),
       },
       'Gateway API for the Controller.',
     ),

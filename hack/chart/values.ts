@@ -159,6 +159,20 @@ export const ChartValues = Type.Object(
       },
       'The CA of the installation, which Clients pin at their first login.',
     ),
+    trustedCAs: group(
+      {
+        configMap: text('ConfigMap with the CAs, as PEM; none when empty.', '', 253),
+        key: Type.Optional(
+          Type.String({
+            pattern: '^[-._a-zA-Z0-9]+$',
+            maxLength: 253,
+            default: 'ca.crt',
+            description: 'Its entry.',
+          }),
+        ),
+      },
+      'CAs that operator and Controller trust besides public ones, where they speak to others: of an identity provider, of a proxy.',
+    ),
     certManager,
     gatewayAPI: group(
       { tlsRouteVersion: choice(['v1', 'v1alpha2'], 'v1', 'Version of TLSRoute: v1 since Gateway API 1.5.') },

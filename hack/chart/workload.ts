@@ -18,6 +18,13 @@ export const list = (items: TSchema, description: string, value: unknown[] = [])
   Type.Optional(Type.Array(items, { maxItems: 1000, default: value, description }))
 export const names = (description: string) => list(Type.String({ minLength: 1, maxLength: 253 }), description)
 
+const HOST = '[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*'
+/** A DNS name; empty says "none". */
+export const host = (description: string) =>
+  Type.Optional(Type.String({ maxLength: 253, pattern: `^(${HOST})?$`, default: '', description }))
+export const hosts = (description: string) =>
+  list(Type.String({ minLength: 1, maxLength: 253, pattern: `^${HOST}$` }), description)
+
 /** Labels or annotations. */
 export const texts = (description: string) =>
   Type.Optional(
@@ -36,7 +43,7 @@ export const kubeList = (description: string) => list(Type.Unsafe<object>({ type
 export const workload = (resources: object): TProperties => ({
   logLevel: Type.Optional({ ...LogLevel, default: 'info', description: 'What is logged.' }),
   resources: kubeObject('CPU and memory, as in a container.', resources),
-  env: kubeList('Further environment variables, as in a container: HTTPS_PROXY, NODE_EXTRA_CA_CERTS, TZ.'),
+  env: kubeList('Further environment variables, as in a container: HTTPS_PROXY, NO_PROXY, TZ.'),
   podLabels: texts('Further labels of the pods.'),
   podAnnotations: texts('Annotations of the pods.'),
   nodeSelector: texts('Labels that a node must have.'),
@@ -58,7 +65,8 @@ export const service = (type: string, port: number) =>
         Type.Integer({
           minimum: 1,
           maximum: 65_535,
-          description: 'Port on the nodes with type NodePort or LoadBalancer; chosen by Kubernetes when absent.',
+          description:
+            'Port on the nodes with type NodePort or LoadBalancer; chosen by Kubernetes when absent. A cluster has 30000 to 32767 for this, where nobody chose otherwise.',
         }),
       ),
       annotations: texts('Annotations of the Service.'),

@@ -50,6 +50,7 @@ export const MATRIX: Record<string, Values> = {
     identityProviders: [OIDC, { ...OIDC, name: 'partner', emailDomains: ['partner.example'], clientSecret: undefined }],
     admins: ['ada@example.com'],
     adminGroups: [{ provider: 'corp', name: 'platform' }],
+    trustedCAs: { configMap: 'corp-cas', key: 'bundle.pem' },
     operators: [
       {
         issuer: 'https://kubernetes.other.example',

@@ -7,6 +7,7 @@ import { MATRIX, OIDC } from './matrix.ts'
 
 const relay = (changes: object) => ({ relays: [{ name: 'edge', address: { fromService: true }, ...changes }] })
 const LOAD_BALANCER = { service: { type: 'LoadBalancer' } }
+const tryout = { name: 'tryout', type: 'embedded', embedded: true, accounts: [{ email: 'a@b.example' }] }
 const embedded = (changes: object) => ({
   identityProviders: [{ name: 'tryout', type: 'embedded', accounts: [{ email: 'a@b.example' }], ...changes }],
 })
@@ -41,6 +42,21 @@ const CASES: [name: string, refused: Values, message: string, accepted: Values][
     { controller: { service: { type: 'ClusterIP' }, url: 'https://access.example.com' } },
   ],
   [
+    'a URL that is none',
+    { controller: { url: 'https://access example' } },
+    'controller.url: must be an https URL, is "https://access example"',
+    { controller: { url: 'https://access.example.com:8443' } },
+  ],
+  [
+    "a Controller at a Node's address that no Role lets it read",
+    { controller: { service: { type: 'NodePort' } }, operator: { watchNamespaces: ['apps'] } },
+    "controller.url: is missing; a Node's address cannot be read",
+    {
+      controller: { service: { type: 'NodePort' }, url: 'https://access.example.com' },
+      operator: { watchNamespaces: ['apps'] },
+    },
+  ],
+  [
     'no Controller anywhere',
     { controller: { enabled: false } },
     'controller.external.url: is missing',
@@ -57,6 +73,18 @@ const CASES: [name: string, refused: Values, message: string, accepted: Values][
     { controller: { ingress: { enabled: true } } },
     'controller.ingress.host: is missing',
     MATRIX['behind an Ingress']!,
+  ],
+  [
+    'an Ingress with a URL for its host',
+    { controller: { ingress: { enabled: true, host: 'https://access.example.com' } } },
+    '/controller/ingress/host',
+    MATRIX['behind an Ingress']!,
+  ],
+  [
+    'a route with a pattern for its host',
+    { controller: { gateway: { enabled: true, parentRefs: [{ name: 'public' }], hostnames: ['*.example.com'] } } },
+    '/controller/gateway/hostnames/0',
+    MATRIX['behind a Gateway that ends TLS']!,
   ],
   [
     'a route without Gateway',
@@ -107,6 +135,24 @@ const CASES: [name: string, refused: Values, message: string, accepted: Values][
     { identityProviders: [OIDC] },
   ],
   [
+    'two providers that speak for one domain',
+    { identityProviders: [OIDC, { ...OIDC, name: 'other', emailDomains: ['Example.com'] }] },
+    'identityProviders[1].emailDomains: "example.com" is spoken for by provider "corp" already',
+    { identityProviders: [OIDC, { ...OIDC, name: 'other', emailDomains: ['other.example'] }] },
+  ],
+  [
+    'a domain that an embedded provider has an account of',
+    { identityProviders: [OIDC, { ...tryout, accounts: [{ email: 'eve@example.com' }] }] },
+    'identityProviders[1].emailDomains: "example.com" is spoken for by provider "corp" already',
+    { identityProviders: [OIDC, tryout] },
+  ],
+  [
+    'an issuer over http',
+    { identityProviders: [{ ...OIDC, issuer: 'http://id.example.com' }] },
+    'identityProviders[0].issuer: must be an https URL, is "http://id.example.com"',
+    { identityProviders: [{ ...OIDC, issuer: 'http://localhost:5556/dex' }] },
+  ],
+  [
     'admins of a provider that there is not',
     { adminGroups: [{ provider: 'corp', name: 'admins' }] },
     'adminGroups[0].provider: names no identity provider: "corp"',
@@ -128,6 +174,24 @@ const CASES: [name: string, refused: Values, message: string, accepted: Values][
     'a Relay behind a ClusterIP',
     relay({}),
     'relays[0].service.type: must be LoadBalancer or NodePort',
+    relay(LOAD_BALANCER),
+  ],
+  [
+    'two Relays at one address',
+    relay({ address: { template: 'relay.example.com:443' } }),
+    'relays[0].address.template: must contain {index} for more than one replica',
+    relay({ address: { template: 'relay.example.com:443' }, replicas: 1 }),
+  ],
+  [
+    'an address too few',
+    relay({ address: { list: ['relay-0.example.com:443'] } }),
+    'relays[0].address.list: must have one address per replica: 2, not 1',
+    relay({ address: { list: ['relay-0.example.com:443', 'relay-1.example.com:443'] } }),
+  ],
+  [
+    'a way that is and is not',
+    relay({ address: { fromService: false } }),
+    'relays[0].address.fromService: must be true',
     relay(LOAD_BALANCER),
   ],
   [

@@ -93,6 +93,35 @@ deleted and made again is worth nothing, and is replaced by its age alone.
   readOnly: true
 {{- end }}
 
+{{/* CAs that Node.js trusts besides public ones: the variable, its mount and its volume; nothing where there are none. */}}
+{{- define "sallyport.trustedCAsEnv" -}}
+{{- if .Values.trustedCAs.configMap }}
+- name: NODE_EXTRA_CA_CERTS
+  value: /etc/sallyport-trusted-cas/{{ .Values.trustedCAs.key }}
+{{- end }}
+{{- end }}
+
+{{- define "sallyport.trustedCAsMount" -}}
+{{- if .Values.trustedCAs.configMap }}
+- name: trusted-cas
+  mountPath: /etc/sallyport-trusted-cas
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "sallyport.trustedCAsVolume" -}}
+{{- with .Values.trustedCAs }}
+{{- if .configMap }}
+- name: trusted-cas
+  configMap:
+    name: {{ .configMap }}
+    items:
+      - key: {{ .key }}
+        path: {{ .key }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Probes: health is served over HTTP, beside metrics. */}}
 {{- define "sallyport.probes" -}}
 readinessProbe:
