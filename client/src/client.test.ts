@@ -175,6 +175,8 @@ describe('a command line that is not one', () => {
     ['a login URL without https', ['login', 'http://controller.example'], 'is not a login URL'],
     ['a pin that is none', ['login', 'https://controller.example#sha256:xyz'], 'is not a pin'],
     ['an admin action on the wrong kind', ['admin', 'sessions', 'block', 'x'], 'sessions cannot be blocked'],
+    ['a source that is to be cut', ['admin', 'sources', 'cut', 'x'], 'sources cannot be cut'],
+    ['a source without name', ['admin', 'sources', 'remove'], 'wants the name of a source'],
     ['an admin action without ID', ['admin', 'users', 'block'], 'wants the ID'],
   ])('with %s is told what is wanted', async (_, args, wanted) => {
     const { code, err } = await commandLine().command(...args)

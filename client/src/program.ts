@@ -1,6 +1,7 @@
 import { Argument, Command, CommanderError, Option } from 'commander'
 import { ClientError, clientErrors } from './error.ts'
 import { readLocalConfig } from './local/config.ts'
+import type { AdminAction, AdminKind } from './verb/admin-verbs.ts'
 import { explainFailure, type Output } from './verb/output.ts'
 import { VERSION } from './version.ts'
 
@@ -125,18 +126,18 @@ export function buildProgram(finish: (code: number) => void, now: () => number):
   verb(
     program
       .command('admin')
-      .description('people, devices, sessions and Connectors of your tenant (admins only)')
-      .addArgument(new Argument('<kind>').choices(['users', 'devices', 'sessions', 'connectors']))
-      .addArgument(new Argument('<action>').choices(['list', 'block', 'unblock', 'cut']))
-      .argument('[id]', 'ID as `list` shows it; not with list')
+      .description('people, devices, sessions, Connectors and sources of your tenant (admins only)')
+      .addArgument(new Argument('<kind>').choices(['users', 'devices', 'sessions', 'connectors', 'sources']))
+      .addArgument(new Argument('<action>').choices(['list', 'block', 'unblock', 'cut', 'remove']))
+      .argument('[id]', 'ID as `list` shows it; not with list; of a source its name')
       .addHelpText(
         'after',
-        '\nExamples:\n  sallyport admin users list\n  sallyport admin devices block d3m…\n  sallyport admin sessions cut 6f1…',
+        '\nExamples:\n  sallyport admin users list\n  sallyport admin devices block d3m…\n  sallyport admin sessions cut 6f1…\n  sallyport admin sources remove sallyport/sallyport',
       ),
-    (kind: 'users' | 'devices' | 'sessions' | 'connectors', action: string, id: string | undefined) => async out => {
-      const { ADMIN_ACTIONS, admin } = await import('./verb/admin-verbs.ts')
+    (kind: AdminKind, action: AdminAction, id: string | undefined) => async out => {
+      const { ADMIN_ACTIONS, DONE, admin } = await import('./verb/admin-verbs.ts')
       if (!(ADMIN_ACTIONS[kind] as readonly string[]).includes(action)) {
-        throw new ClientError('usage', `${kind} cannot be ${action}ed`, {
+        throw new ClientError('usage', `${kind} cannot be ${DONE[action]}`, {
           hint: `Possible: ${ADMIN_ACTIONS[kind].join(', ')}.`,
         })
       }

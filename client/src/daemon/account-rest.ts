@@ -17,7 +17,7 @@ export class AccountRest {
   }
 
   /** Throws ClientError. */
-  async request<T>(method: 'GET' | 'POST', path: string, answer: Parser<T>): Promise<T> {
+  async request<T>(method: 'GET' | 'POST' | 'DELETE', path: string, answer: Parser<T>): Promise<T> {
     try {
       return await this.#client.request({ method, path, answer })
     } catch (error) {

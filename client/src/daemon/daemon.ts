@@ -162,7 +162,7 @@ export class Daemon {
   }
 
   /** A request of an admin to the Controller. */
-  async admin(method: 'GET' | 'POST', path: string, signal: AbortSignal): Promise<unknown> {
+  async admin(method: 'GET' | 'POST' | 'DELETE', path: string, signal: AbortSignal): Promise<unknown> {
     const account = await this.#loggedIn(signal)
     return account.rest.request(method, path, { check: (_value): _value is unknown => true, problems: () => [] })
   }

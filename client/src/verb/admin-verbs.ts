@@ -9,25 +9,33 @@ export const ADMIN_ACTIONS = {
   devices: ['list', 'block', 'unblock', 'cut'],
   sessions: ['list', 'cut'],
   connectors: ['list', 'block', 'unblock', 'cut'],
+  sources: ['remove'],
 } as const
 export type AdminKind = keyof typeof ADMIN_ACTIONS
+type Listed = Exclude<AdminKind, 'sources'>
 
-const COLUMNS: Record<AdminKind, string[]> = {
+/** Past tense of an action on one. */
+export const DONE = { list: 'listed', block: 'blocked', unblock: 'unblocked', cut: 'cut', remove: 'removed' } as const
+export type AdminAction = keyof typeof DONE
+
+/** As the Controller names an operator's declarations. */
+const SOURCE = /^[a-z0-9]([-a-z0-9./]{0,98}[a-z0-9])?$/
+
+const COLUMNS: Record<Listed, string[]> = {
   users: ['id', 'email', 'provider', 'devices', 'admin', 'blocked', 'lastLoginAtMs'],
   devices: ['id', 'email', 'host', 'platform', 'version', 'connected', 'blocked'],
   sessions: ['id', 'email', 'device', 'connector', 'path', 'startedAtMs'],
   connectors: ['id', 'name', 'network', 'version', 'connected', 'ready', 'blocked', 'sessions'],
 }
-const DONE: Record<string, string> = { block: 'blocked', unblock: 'unblocked', cut: 'cut' }
-
-/** `sallyport admin KIND list` and `sallyport admin KIND block|unblock|cut ID`. */
+/** `sallyport admin KIND list`, `sallyport admin KIND block|unblock|cut ID` and `sallyport admin sources remove NAME`. */
 export async function admin(
   config: LocalConfig,
   out: Output,
   kind: AdminKind,
-  action: string,
+  action: AdminAction,
   id: string | undefined,
 ): Promise<number> {
+  if (kind === 'sources') return removeSource(config, out, id)
   if (action !== 'list' && (id === undefined || !/^[A-Za-z0-9_.-]{1,128}$/.test(id))) {
     throw new ClientError('usage', `${action} wants the ID of one of the ${kind}`, {
       hint: `See \`sallyport admin ${kind} list\`.`,
@@ -49,14 +57,33 @@ export async function admin(
     }
     daemon.send({ type: 'admin', method: 'POST', path: `/v1/admin/${kind}/${id}/${action}` })
     const { body } = await daemon.next('admin')
-    show(out, body ?? { [DONE[action] ?? action]: id }, `${id} is ${DONE[action] ?? action}.`)
+    show(out, body ?? { [DONE[action]]: id }, `${id} is ${DONE[action]}.`)
     return 0
   } finally {
     daemon.close()
   }
 }
 
-function rowsOf(body: unknown, kind: AdminKind): Record<string, unknown>[] {
+/** Removes what the operator of a cluster that is gone has declared. */
+async function removeSource(config: LocalConfig, out: Output, source: string | undefined): Promise<number> {
+  if (source === undefined || !SOURCE.test(source)) {
+    throw new ClientError('usage', 'remove wants the name of a source', {
+      hint: "It is NAMESPACE/RELEASE of the operator's chart where nothing else was chosen.",
+    })
+  }
+  const daemon = await connectDaemon(config.home)
+  try {
+    daemon.send({ type: 'admin', method: 'DELETE', path: `/v1/sources/${encodeURIComponent(source)}` })
+    const { body } = await daemon.next('admin')
+    const removed = isRecord(body) ? body.removed : undefined
+    show(out, body, `${removed} rows of ${source} are removed.`)
+    return 0
+  } finally {
+    daemon.close()
+  }
+}
+
+function rowsOf(body: unknown, kind: Listed): Record<string, unknown>[] {
   const list = Array.isArray(body) ? body : isRecord(body) ? (body[kind] ?? body.items) : undefined
   if (!Array.isArray(list)) throw new ClientError('controller_refused', 'the Controller sent no list')
   return list.filter(isRecord)

@@ -40,8 +40,8 @@ export const ToDaemon = union(
   message('capture', { capture: CaptureRequest }),
   message('connect', { host: Host, port: Port }),
   message('admin', {
-    method: oneOf(['GET', 'POST']),
-    path: Type.String({ maxLength: 1024, pattern: '^/v1/admin/[A-Za-z0-9/_.?=&%-]+$' }),
+    method: oneOf(['GET', 'POST', 'DELETE']),
+    path: Type.String({ maxLength: 1024, pattern: '^/v1/(admin|sources)/[A-Za-z0-9/_.?=&%-]+$' }),
   }),
   message('stop', {}),
 )
