@@ -257,6 +257,11 @@ describeChart('the notes', () => {
     )
   })
 
+  it('name the quickstart only where it fits: its people and its namespace are the ones of the try-out', async () => {
+    expect(await notes({ identityProviders: [OIDC] })).not.toContain('examples/quickstart/overlays')
+    expect(await notes({ identityProviders: [OIDC] })).toContain('kubectl explain remotenetworks.sallyport.dev.spec')
+  })
+
   it('warn aloud of an embedded identity provider, and of nothing else', async () => {
     expect(await notes(MATRIX['the try-out']!)).toContain(
       'The embedded identity provider is on (tryout): it asks for NO PASSWORD',

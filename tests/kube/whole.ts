@@ -1,4 +1,4 @@
-import type { Kind } from '@sallyport/schema'
+import { type Kind, POD_ENV } from '@sallyport/schema'
 
 /** Values from which every bound of the kinds is tried: whole objects, texts of any length, lists of any length. */
 
@@ -147,7 +147,7 @@ export const TEXTS: Record<string, { of: (length: number) => string; bad: string
     { of: exactly('2030-01-01T00:00:00.123456789+01:00'), bad: '2016-12-31T23:59:60Z' },
 }
 
-const envNames = ['HTTPS_PROXY', 'NO_PROXY', 'NODE_EXTRA_CA_CERTS', 'SALLYPORT_LOG_LEVEL', 'TZ']
+const envNames = POD_ENV
 const port = (index: number) => ({ start: index + 1, end: index + 1 })
 const environment = (index: number) => ({ name: envNames[index % envNames.length], value: 'x' })
 const key = (index: number) => ({ key: `key-${index}` })

@@ -45,7 +45,12 @@ export const annotations = (description: string) =>
   })
 
 /** Environment variables that a podTemplate may set: documented ones of the image only. */
-export const POD_ENV = ['HTTPS_PROXY', 'NO_PROXY', 'NODE_EXTRA_CA_CERTS', 'SALLYPORT_LOG_LEVEL', 'TZ'] as const
+export const POD_ENV = [
+  ...['HTTPS_PROXY', 'NO_PROXY', 'NODE_EXTRA_CA_CERTS', 'SALLYPORT_LOG_LEVEL'],
+  // Of a Relay.
+  ...['SALLYPORT_MAX_STRANGERS', 'SALLYPORT_MAX_STRANGERS_PER_ADDRESS', 'SALLYPORT_MAX_TUNNELS'],
+  'TZ',
+] as const
 
 export const PodTemplate = Type.Object(
   {
