@@ -23,6 +23,7 @@ export const apiErrors = {
   key_taken: [409, 'This Connector key is bound to another slot; make another key.'],
   slot_occupied: [409, 'A living Connector holds this slot; it must be gone or draining first.'],
   name_taken: [409, 'Another Relay of the tenant has this name.'],
+  limit_reached: [409, 'There is as much of this as there may be; remove some first.'],
   unknown_key: [409, 'The Relay has no such key; read its keys again.'],
   too_large: [413, 'The body is larger than this route takes.'],
   unsupported_media_type: [415, 'The body must be application/json.'],

@@ -13,6 +13,7 @@ import {
   Revision,
   Uid,
 } from './common.ts'
+import { MAX_TENANT_RELAYS } from './limit.ts'
 
 const message = <const T extends string, P extends TProperties>(
   type: T,
@@ -79,7 +80,9 @@ export const ToConnector = union(
   message('connectorAcl', { jwt: CompactJwt }),
   message('clientAcl', { device: DeviceId, jwt: CompactJwt }),
   message('relays', {
-    relays: Type.Array(Type.Object({ name: RelayName, address: HostPort, pass: CompactJwt }), { maxItems: 64 }),
+    relays: Type.Array(Type.Object({ name: RelayName, address: HostPort, pass: CompactJwt }), {
+      maxItems: MAX_TENANT_RELAYS,
+    }),
   }),
   message('certificate', { pem: Type.String({ maxLength: 65536 }) }),
   message('trust', { jwt: CompactJwt }),
@@ -108,9 +111,7 @@ export const FromConnector = union(
         registered: Type.Boolean(),
         error: Type.Optional(Type.String({ maxLength: 500 })),
       }),
-      {
-        maxItems: 64,
-      },
+      { maxItems: MAX_TENANT_RELAYS },
     ),
   }),
   Applied,

@@ -24,6 +24,8 @@ export const MAX_NETWORK_ENTRIES = 64
 export const MAX_CONNECTORS = 50
 /** Most replicas of one Relay. */
 export const MAX_RELAYS = 32
+/** Most Relay replicas of one tenant: each of its Connectors registers at every one. */
+export const MAX_TENANT_RELAYS = 64
 /** Longest name of a Relay: a capability (98 characters and 2 dots) goes in front of it in an SNI. */
 export const MAX_RELAY_NAME = 150
 /** Largest REST request body in bytes. */

@@ -1,4 +1,4 @@
-import type { DeclaredKind, WriteResult } from '@sallyport/schema'
+import { type DeclaredKind, MAX_TENANT_RELAYS, type WriteResult } from '@sallyport/schema'
 import { appendAudit } from '../audit.ts'
 import { ApiError } from '../error.ts'
 import type { Operator } from '../operator-auth.ts'
@@ -20,7 +20,7 @@ export async function putDeclared(
     if (before?.digest === body.digest) return { revision: before.revision, changed: false }
     if (kind === 'network' && before === undefined) await requireUnused(tx, source, uid)
     await requireNetwork(tx, source, body.network)
-    await requireFreeName(tx, uid, body.relayName)
+    if (body.relayName !== undefined) await requireRelayRoom(tx, uid, body.relayName)
     const revision = await tx.revision()
     await tx.db
       .insertInto('declared')
@@ -106,9 +106,8 @@ async function requireUnused(tx: Tx, source: string, network: string): Promise<v
   if (rows.some(({ body }) => readJson<{ network: string }>(body).network === network)) throw new ApiError('uid_taken')
 }
 
-/** A pass for one Relay must not be good at another one. */
-async function requireFreeName(tx: Tx, uid: string, name: string | undefined): Promise<void> {
-  if (name === undefined) return
+/** A pass for one Relay must not be good at another one, and what names all of a tenant's Relays is of limited length. */
+async function requireRelayRoom(tx: Tx, uid: string, name: string): Promise<void> {
   const relays = await tx.db
     .selectFrom('declared')
     .select(['uid', 'body'])
@@ -117,6 +116,11 @@ async function requireFreeName(tx: Tx, uid: string, name: string | undefined): P
     .execute()
   if (relays.some(relay => relay.uid !== uid && readJson<{ name: string }>(relay.body).name === name))
     throw new ApiError('name_taken')
+  if (relays.length >= MAX_TENANT_RELAYS && !relays.some(relay => relay.uid === uid))
+    throw new ApiError(
+      'limit_reached',
+      `the tenant has ${relays.length} Relay replicas, want at most ${MAX_TENANT_RELAYS}`,
+    )
 }
 
 async function addOwnRows(deps: DeclareDeps, tx: Tx, kind: DeclaredKind, uid: string): Promise<void> {

@@ -1,4 +1,12 @@
-import type { AclEntry, ConnectionClaims, ConnectorId, DeviceId, NetworkId, OnControllerLoss } from '@sallyport/schema'
+import {
+  type AclEntry,
+  type ConnectionClaims,
+  type ConnectorId,
+  type DeviceId,
+  MAX_TENANT_RELAYS,
+  type NetworkId,
+  type OnControllerLoss,
+} from '@sallyport/schema'
 import {
   issueClientAcl,
   issueConnectionToken,
@@ -14,7 +22,7 @@ import { capabilityToText } from '@sallyport/wire'
 import type { TenantKeys } from '../key/tenant-key.ts'
 import type { Access } from '../state/access.ts'
 import type { Presence } from '../state/presence.ts'
-import type { ConnectorKey, HeldDevice, HeldRelayKey } from '../state/row.ts'
+import type { ConnectorKey, DeclaredOf, HeldDevice, HeldRelayKey } from '../state/row.ts'
 import type { TenantState } from '../state/tenant-state.ts'
 import { aclLifeSeconds, type CertificateLives, livesFor } from './life.ts'
 
@@ -136,20 +144,18 @@ export class Issuer {
     return issued
   }
 
-  /** Every Relay of the tenant with a fresh pass for the Connector. */
+  /** The tenant's Relays with a fresh pass for the Connector. */
   relays(key: ConnectorKey): { relays: { name: string; address: string; pass: string }[]; renewAtMs: number } {
     const { state, keys, clock } = this.#deps
     const nowMs = clock.now()
     const lifeSeconds = this.#lives().pass
     const signing = keys.signing('relayPass').current
     const connectorId = key.connectorId as ConnectorId
-    const relays = [...state.all('relay')]
-      .sort((a, b) => (a.body.name < b.body.name ? -1 : 1))
-      .map(({ body: { name, address } }) => ({
-        name,
-        address,
-        pass: issueRelayPass(signing, { connectorId, jkt: key.jkt, relay: name }, { nowMs, lifeSeconds }),
-      }))
+    const relays = namedRelays(state).map(({ body: { name, address } }) => ({
+      name,
+      address,
+      pass: issueRelayPass(signing, { connectorId, jkt: key.jkt, relay: name }, { nowMs, lifeSeconds }),
+    }))
     return { relays, renewAtMs: nowMs + lifeSeconds * 500 }
   }
 
@@ -231,7 +237,7 @@ export class Issuer {
       presence.of(key.connectorId)?.relays.flatMap(({ name, registered }) => (registered ? [name] : [])),
     )
     const nowMs = clock.now()
-    return [...state.all('relay')]
+    return namedRelays(state)
       .flatMap(({ uid, body }) => {
         const held = usableRelayKey(state.relayKeys.get(uid) ?? [], nowMs)
         return held === undefined ? [] : [{ ...body, held }]
@@ -251,6 +257,11 @@ export class Issuer {
     const connectorId = key.connectorId as ConnectorId
     return capabilityToText(sealCapability({ connectorId, expiresAtMs, serial }, held.key, random))
   }
+}
+
+/** Relays that a tenant's Connectors and Clients are told of; a database may hold more than may be declared. */
+function namedRelays(state: TenantState): DeclaredOf<'relay'>[] {
+  return [...state.all('relay')].sort((a, b) => (a.body.name < b.body.name ? -1 : 1)).slice(0, MAX_TENANT_RELAYS)
 }
 
 /** The key that capabilities are sealed with: the youngest one in use. */
