@@ -1,4 +1,5 @@
-import type { Address } from './address.ts'
+import type { ResourceRule } from '@sallyport/schema'
+import { type Address, parseAddress } from './address.ts'
 import type { CompiledRule } from './rule.ts'
 
 /** What decides between Resources that are about the same host. `createdAt` is RFC 3339. */
@@ -25,6 +26,12 @@ export function nameSpecificity(rule: CompiledRule, name: string): number {
 /** Order of age: older first, then by UID. The same everywhere, so a tie ends alike at Client, Connector and operator. */
 export function compareAge(a: Aged, b: Aged): number {
   return timeOf(a) - timeOf(b) || compareUid(a, b)
+}
+
+/** Order of precedence: narrower first, then by age. Whatever its first so many leave out decides about no host before them. Throws PolicyError. */
+export function comparePrecedence(a: Aged & { rule: ResourceRule }, b: Aged & { rule: ResourceRule }): number {
+  const specificity = ({ rule }: { rule: ResourceRule }) => specificityOf(parseAddress(rule.address))
+  return specificity(b) - specificity(a) || compareAge(a, b)
 }
 
 /** Sorts by {@link compareAge}, reading each time once. */

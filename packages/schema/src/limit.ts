@@ -26,6 +26,13 @@ export const MAX_CONNECTORS = 50
 export const MAX_RELAYS = 32
 /** Most Relay replicas of one tenant: each of its Connectors registers at every one. */
 export const MAX_TENANT_RELAYS = 64
+/**
+ * Bytes that the Resources of one network take at most, each as it stands in a Client's map: with them a Connector ACL, in base64url, stays
+ * below the longest token that is read.
+ */
+export const MAX_NETWORK_RESOURCE_BYTES = 3_000_000
+/** Bytes that the Resources of one tenant take at most in the same way: the map of one who may reach them all is one message. */
+export const MAX_TENANT_RESOURCE_BYTES = 8_000_000
 /** Longest name of a Relay: a capability (98 characters and 2 dots) goes in front of it in an SNI. */
 export const MAX_RELAY_NAME = 150
 /** Largest REST request body in bytes. */

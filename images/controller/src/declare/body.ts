@@ -15,6 +15,7 @@ import {
 } from '@sallyport/schema'
 import { secretHash } from '@sallyport/trust'
 import { ApiError } from '../error.ts'
+import { entryBytes } from '../state/map-entry.ts'
 import type { DeclaredOf } from '../state/row.ts'
 
 /** Path of each kind's routes, and the schema of its body. */
@@ -34,8 +35,14 @@ const parsers: { readonly [K in DeclaredKind]: Parser<DeclaredOf<K>['body']> } =
   relay: parser(RelayBody),
 }
 
-/** A body that has been checked, with its digest: SHA-256 of its canonical JSON, base64url. */
-export type CheckedBody = { text: string; digest: string; network: string | undefined; relayName: string | undefined }
+/** A body that has been checked. `digest`: SHA-256 of its canonical JSON, base64url; `bytes`: what a Resource takes of those of its network. */
+export type CheckedBody = {
+  text: string
+  digest: string
+  network: string | undefined
+  relayName: string | undefined
+  bytes: number
+}
 
 /** Checks the body of a PUT. Throws ApiError `invalid_body` with all problems. */
 export function checkBody(kind: DeclaredKind, value: unknown): CheckedBody {
@@ -44,7 +51,8 @@ export function checkBody(kind: DeclaredKind, value: unknown): CheckedBody {
   if (problems.length > 0) throw new ApiError('invalid_body', undefined, { fields: problems })
   const text = canonicalJson(value)
   const { network, name } = value as { network?: string; name?: string } // Checked just now.
-  return { text, digest: secretHash(text), network, relayName: kind === 'relay' ? name : undefined }
+  const bytes = kind === 'resource' && parsers.resource.check(value) ? entryBytes(value) : 0
+  return { text, digest: secretHash(text), network, relayName: kind === 'relay' ? name : undefined, bytes }
 }
 
 const KIND_NAMES = { network: 'RemoteNetwork', connector: 'Connector', resource: 'Resource', group: 'Group' } as const

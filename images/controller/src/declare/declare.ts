@@ -1,4 +1,10 @@
-import { type DeclaredKind, MAX_TENANT_RELAYS, type WriteResult } from '@sallyport/schema'
+import {
+  type DeclaredKind,
+  MAX_NETWORK_RESOURCE_BYTES,
+  MAX_TENANT_RELAYS,
+  MAX_TENANT_RESOURCE_BYTES,
+  type WriteResult,
+} from '@sallyport/schema'
 import { appendAudit } from '../audit.ts'
 import { ApiError } from '../error.ts'
 import type { Operator } from '../operator-auth.ts'
@@ -21,15 +27,14 @@ export async function putDeclared(
     if (kind === 'network' && before === undefined) await requireUnused(tx, source, uid)
     await requireNetwork(tx, source, body.network)
     if (body.relayName !== undefined) await requireRelayRoom(tx, uid, body.relayName)
+    await requireResourceRoom(tx, before, body)
     const revision = await tx.revision()
+    const { digest, text, network = null, bytes } = body
+    const written = { digest, body: text, network, bytes, revision, programming: null }
     await tx.db
       .insertInto('declared')
-      .values({ tenant, uid, kind, source, digest: body.digest, body: body.text, revision, programming: null })
-      .onConflict(conflict =>
-        conflict
-          .columns(['tenant', 'uid'])
-          .doUpdateSet({ digest: body.digest, body: body.text, revision, programming: null }),
-      )
+      .values({ tenant, uid, kind, source, ...written })
+      .onConflict(conflict => conflict.columns(['tenant', 'uid']).doUpdateSet(written))
       .execute()
     if (before === undefined) await addOwnRows(deps, tx, kind, uid)
     tx.changed({ kind, uid })
@@ -121,6 +126,30 @@ async function requireRelayRoom(tx: Tx, uid: string, name: string): Promise<void
       'limit_reached',
       `the tenant has ${relays.length} Relay replicas, want at most ${MAX_TENANT_RELAYS}`,
     )
+}
+
+/** What is signed for a network, and what one person may be told of all, is of limited length; what takes no more than before may stay. */
+async function requireResourceRoom(
+  tx: Tx,
+  before: DeclaredStoreRow | undefined,
+  { network, bytes }: CheckedBody,
+): Promise<void> {
+  if (network === undefined || bytes === 0) return
+  const held = before?.bytes ?? 0
+  const own = { tenant: held, network: before?.network === network ? held : 0 }
+  const all = tx.db
+    .selectFrom('declared')
+    .select(({ fn }) => fn.sum('bytes').as('sum'))
+    .where('tenant', '=', tx.tenant)
+  const require = async (of: 'network' | 'tenant', query: typeof all, limit: number) => {
+    if (bytes <= own[of]) return
+    const { sum } = await query.executeTakeFirstOrThrow()
+    const wanted = Number(sum ?? 0) - own[of] + bytes
+    if (wanted > limit)
+      throw new ApiError('limit_reached', `Resources of the ${of} would take ${wanted} bytes, want at most ${limit}`)
+  }
+  await require('network', all.where('network', '=', network), MAX_NETWORK_RESOURCE_BYTES)
+  await require('tenant', all, MAX_TENANT_RESOURCE_BYTES)
 }
 
 async function addOwnRows(deps: DeclareDeps, tx: Tx, kind: DeclaredKind, uid: string): Promise<void> {

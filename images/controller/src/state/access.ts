@@ -1,20 +1,40 @@
-import { AccessIndex, durationSeconds, normaliseRule, packUid, ruleDigest, type Touched } from '@sallyport/policy'
-import type {
-  AclEntry,
-  ClientResource,
-  ConnectorAclClaims,
-  GroupId,
-  NetworkId,
-  ResourceId,
-  ResourceRule,
-  UserId,
+import {
+  AccessIndex,
+  compareAge,
+  comparePrecedence,
+  durationSeconds,
+  normaliseRule,
+  packUid,
+  ruleDigest,
+  type Touched,
+} from '@sallyport/policy'
+import {
+  type AclEntry,
+  type ClientResource,
+  type ConnectorAclClaims,
+  type GroupId,
+  MAX_NETWORK_RESOURCE_BYTES,
+  MAX_TENANT_RESOURCE_BYTES,
+  type NetworkId,
+  type ResourceId,
+  type ResourceRule,
+  type UserId,
 } from '@sallyport/schema'
 import type { AssertedPerson } from '../login-seam.ts'
+import { entryBytes, mapEntry } from './map-entry.ts'
 import type { Declared, DeclaredOf, HeldDevice, Person } from './row.ts'
 import type { TenantState } from './tenant-state.ts'
 
 /** A Resource as it stands in ACLs. */
-type Compiled = { uid: string; packed: string; digest: string; rule: ResourceRule; row: DeclaredOf<'resource'> }
+type Compiled = {
+  uid: string
+  createdAt: string
+  packed: string
+  digest: string
+  rule: ResourceRule
+  bytes: number
+  row: DeclaredOf<'resource'>
+}
 type Granted = { compiled: Compiled; endMs: number | undefined }
 /** What a device may reach, by network; true until the first end among them. */
 type Grants = { byNetwork: Map<string, Granted[]>; untilMs: number }
@@ -108,20 +128,15 @@ export class Access {
   /** Resource map of the device. */
   clientResources(device: HeldDevice, nowMs: number): ClientResource[] {
     const granted = [...this.#grantsOf(device, nowMs).byNetwork.values()].flat()
-    return granted.map(({ compiled: { uid, rule, row }, endMs }) => {
-      const { metadata, network, spec } = row.body
-      const resource = { uid, network, name: metadata.name, createdAt: metadata.createdAt, rule }
-      const end = endMs === undefined ? {} : { endMs }
-      return spec.openURL === undefined ? { ...resource, ...end } : { ...resource, ...end, openURL: spec.openURL }
-    })
+    return granted.map(({ compiled: { rule, row }, endMs }) => mapEntry(row, rule, endMs))
   }
 
-  /** Resources of a network, as its Connector ACL lists them. */
+  /** Resources of a network, as its Connector ACL lists them; of those that a database holds beyond the limit the oldest. */
   resourcesOf(network: string): ConnectorAclClaims['resources'] {
-    return [...(this.#ofNetwork.get(network) ?? [])].sort().map(uid => {
-      const { rule, row } = this.#resources.get(uid)!
-      return { uid, createdAt: row.body.metadata.createdAt, rule }
-    })
+    const all = [...(this.#ofNetwork.get(network) ?? [])].sort().map(uid => this.#resources.get(uid)!)
+    return fitting(all, compiled => compiled, MAX_NETWORK_RESOURCE_BYTES, compareAge).map(
+      ({ uid, createdAt, rule }) => ({ uid, createdAt, rule }),
+    )
   }
 
   /** Changes whenever the network's Connector ACL would say something else. */
@@ -162,7 +177,9 @@ export class Access {
     }
     const { uid, body } = after
     const rule = normaliseRule(body.spec)
-    this.#resources.set(uid, { uid, packed: packUid(uid), digest: ruleDigest(rule), rule, row: after })
+    const { createdAt } = body.metadata
+    const signed = { packed: packUid(uid), digest: ruleDigest(rule), rule }
+    this.#resources.set(uid, { uid, createdAt, ...signed, bytes: entryBytes(body, rule), row: after })
     const ofNetwork = this.#ofNetwork.get(body.network) ?? new Set()
     this.#ofNetwork.set(body.network, ofNetwork.add(uid))
     this.#bump(body.network)
@@ -190,12 +207,18 @@ export class Access {
     if (!this.isLive(device, nowMs)) return NO_GRANTS
     const known = this.#grants.get(device.row.id)
     if (known !== undefined && nowMs < known.untilMs) return known
+    const reached: (Granted & { network: string })[] = []
+    for (const grant of this.#index.reachable(device.row.user as UserId, device.login!.startedAtMs, nowMs)) {
+      const { resource, network, endMs } = grant
+      const compiled = this.#resources.get(resource)
+      if (compiled !== undefined && this.#state.of('network', network) !== undefined)
+        reached.push({ compiled, network, endMs })
+    }
     const byNetwork = new Map<string, Granted[]>()
     let untilMs = Number.POSITIVE_INFINITY
-    for (const reached of this.#index.reachable(device.row.user as UserId, device.login!.startedAtMs, nowMs)) {
-      const { resource, network, endMs } = reached
-      const compiled = this.#resources.get(resource)
-      if (compiled === undefined || this.#state.of('network', network) === undefined) continue
+    // The narrowest: a map that lacks one of them would hand what is its to a wider one.
+    const mapped = fitting(reached, ({ compiled }) => compiled, MAX_TENANT_RESOURCE_BYTES, comparePrecedence)
+    for (const { compiled, network, endMs } of mapped) {
       const granted = byNetwork.get(network) ?? []
       byNetwork.set(network, granted)
       granted.push({ compiled, endMs })
@@ -211,6 +234,23 @@ export class Access {
 /** What of a person decides about their Groups; the e-mail only where it counts. */
 export function assertedOf({ provider, email, emailVerified, groups }: Person) {
   return { provider, groups, ...(emailVerified && { email }) }
+}
+
+/** Those of `items` whose Resources take at most `limit` bytes together: all of them, or the first in that order. */
+function fitting<T>(
+  items: T[],
+  resourceOf: (item: T) => Compiled,
+  limit: number,
+  order: (a: Compiled, b: Compiled) => number,
+): T[] {
+  if (items.reduce((sum, item) => sum + resourceOf(item).bytes, 0) <= limit) return items
+  const sorted = [...items].sort((a, b) => order(resourceOf(a), resourceOf(b)))
+  let left = limit
+  const end = sorted.findIndex(item => {
+    left -= resourceOf(item).bytes
+    return left < 0
+  })
+  return sorted.slice(0, end)
 }
 
 const nobody: Touched = { users: new Set(), networks: new Set() }

@@ -33,7 +33,10 @@ type AuthorityTable = {
   retiredAtMs: number | null
 }
 
-/** What an operator declared. `digest` is that of the PUT body; `programming` see {@link Programming}. */
+/**
+ * What an operator declared. `digest` is that of the PUT body; `network` that of a Connector or Resource; `bytes` what a Resource takes of those of
+ * its network, else 0; `programming` see {@link Programming}.
+ */
 type DeclaredTable = {
   tenant: Fixed<string>
   uid: Fixed<string>
@@ -41,6 +44,8 @@ type DeclaredTable = {
   source: Fixed<string>
   digest: string
   body: JsonText
+  network: string | null
+  bytes: number
   revision: number
   programming: Programming | null
 }

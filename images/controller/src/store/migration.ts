@@ -1,5 +1,8 @@
+import type { ResourceBody } from '@sallyport/schema'
 import type { Kysely } from 'kysely'
 import type { Migration, MigrationProvider } from 'kysely/migration'
+import { entryBytes } from '../state/map-entry.ts'
+import { type Database, readJson } from './database.ts'
 
 type Table = { columns: string; primaryKey: string; indexes?: string[]; unique?: string[] }
 
@@ -94,8 +97,34 @@ async function createTables(db: Kysely<unknown>, tables: Record<string, Table>):
   }
 }
 
+/** Tells of each Resource how large it is, in an index that alone answers how large those of a network are. */
+async function addResourceSizes(db: Kysely<Database>): Promise<void> {
+  await db.schema.alterTable('declared').addColumn('network', 'text').execute()
+  await db.schema
+    .alterTable('declared')
+    .addColumn('bytes', 'bigint', column => column.notNull().defaultTo(0))
+    .execute()
+  await db.schema.createIndex('declared_index_1').on('declared').columns(['tenant', 'network', 'bytes']).execute()
+  const rows = await db
+    .selectFrom('declared')
+    .select(['tenant', 'uid', 'kind', 'body'])
+    .where('kind', 'in', ['connector', 'resource'])
+    .execute()
+  for (const { tenant, uid, kind, body } of rows) {
+    const declared = readJson<ResourceBody>(body)
+    const bytes = kind === 'resource' ? entryBytes(declared) : 0
+    await db
+      .updateTable('declared')
+      .set({ network: declared.network, bytes })
+      .where('tenant', '=', tenant)
+      .where('uid', '=', uid)
+      .execute()
+  }
+}
+
 const MIGRATIONS: Record<string, Migration> = {
   '0001-first-tables': { up: db => createTables(db as Kysely<unknown>, FIRST) },
+  '0002-resource-sizes': { up: db => addResourceSizes(db as Kysely<Database>) },
 }
 
 /** The migrations in order. One that stands in a release never changes. */

@@ -1,8 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { CamelCasePlugin, Kysely } from 'kysely'
+import { Migrator } from 'kysely/migration'
 import { afterAll, afterEach, expect, it } from 'vitest'
+import { entryBytes } from '../state/map-entry.ts'
+import { bodies, uid } from '../test/lab.ts'
 import { type Commit, ensureTenant, openStore, type Store, sqliteDialect } from './index.ts'
+import { migrations } from './migration.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'sallyport-store-'))
 const open: Store[] = []
@@ -77,6 +82,30 @@ it('what was committed is there when the file is opened again', async () => {
   const second = await storeAt(() => 1, path)
   const row = await second.db.selectFrom('tenants').select('revision').where('name', '=', 'default').executeTakeFirst()
   expect(row?.revision).toBe(42)
+})
+
+it('a database of the first version learns where its rows stand and how large its Resources are', async () => {
+  const path = join(dir, 'first.db')
+  const db = new Kysely<Record<string, Record<string, unknown>>>({
+    dialect: sqliteDialect(path),
+    plugins: [new CamelCasePlugin()],
+  })
+  await new Migrator({ db, provider: migrations }).migrateTo('0001-first-tables')
+  const web = bodies.resource('web', 'office', [])
+  const rows = { network: bodies.network('office'), connector: bodies.connector('c', 'office'), resource: web }
+  const common = { tenant: 'default', source: 'cluster', digest: 'x', revision: 1, programming: null }
+  for (const [kind, body] of Object.entries(rows))
+    await db
+      .insertInto('declared')
+      .values({ ...common, uid: uid(kind), kind, body: JSON.stringify(body) })
+      .execute()
+  await db.destroy()
+  const { db: read } = await storeAt(() => 1, path)
+  expect(await read.selectFrom('declared').select(['kind', 'network', 'bytes']).orderBy('kind').execute()).toEqual([
+    { kind: 'connector', network: uid('office'), bytes: 0 },
+    { kind: 'network', network: null, bytes: 0 },
+    { kind: 'resource', network: uid('office'), bytes: entryBytes(web) },
+  ])
 })
 
 it('a database that cannot be opened is named, with what it needs', () => {
