@@ -1,5 +1,6 @@
 import type { Clock, Log, Supervisor, Timer } from '@sallyport/runtime'
 import type { ControllerConfig } from '@sallyport/schema'
+import { sweepAudit } from './audit.ts'
 import { type RelayKeyDeps, rotateRelayKeys } from './declare/relay-key.ts'
 import { CONFLICT_MS } from './feed/operator-feed.ts'
 import type { ConnectorKey } from './state/row.ts'
@@ -10,8 +11,8 @@ import type { Tenant, Tenants } from './tenant.ts'
 export const ROUND_MS = 5_000
 /** Longest that a Connector may drain: what `drainSeconds` allows at most, and a little. */
 const MAX_DRAIN_MS = 3_660_000
-/** How long the access log is kept. */
-const ACCESS_LOG_MS = 30 * 86_400_000
+/** How long the access log and the audit log are kept. */
+export const LOG_MS = 30 * 86_400_000
 
 export type HousekeepingDeps = {
   store: Store
@@ -87,12 +88,13 @@ async function rotateKeys({ store, config }: HousekeepingDeps, { name, keys, hub
   await store.withTransaction(name, async tx => tx.changed({ kind: 'keys' }))
 }
 
-async function sweep({ store, clock }: HousekeepingDeps): Promise<void> {
+async function sweep({ store, clock, tenants }: HousekeepingDeps): Promise<void> {
   const nowMs = clock.now()
   await store.db.deleteFrom('loginRecords').where('expiresAtMs', '<', nowMs).execute()
   await store.db.deleteFrom('floors').where('untilMs', '<', nowMs).execute()
   await store.db
     .deleteFrom('accessLog')
-    .where('atMs', '<', nowMs - ACCESS_LOG_MS)
+    .where('atMs', '<', nowMs - LOG_MS)
     .execute()
+  for (const tenant of tenants.keys()) await sweepAudit(store, tenant, nowMs - LOG_MS)
 }

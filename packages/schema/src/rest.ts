@@ -162,16 +162,20 @@ export type AccessLogEntry = Static<typeof AccessLogEntry>
 export const AccessLogPage = page(AccessLogEntry)
 export type AccessLogPage = Static<typeof AccessLogPage>
 
-/** A row of the audit log; `hash` covers the row and `previousHash`. */
+const LONG_VALUE = 'One of more than 4 KiB: `bytes` and `digest` of its canonical JSON (SHA-256, base64url).'
+
+/** A row of the audit log; `hash` covers the row and `previousHash`, which in the first that is kept is that of the last one dropped. */
 export const AuditEntry = Type.Object({
   seq: Type.Integer({ minimum: 1 }),
   atMs: Millis,
   actor: Type.String(),
   action: Type.String(),
   target: Type.String(),
-  before: Type.Optional(Type.Unknown()),
-  after: Type.Optional(Type.Unknown()),
-  previousHash: Type.String(),
+  before: Type.Optional(Type.Unknown({ description: `How it was. ${LONG_VALUE}` })),
+  after: Type.Optional(Type.Unknown({ description: `How it is since. ${LONG_VALUE}` })),
+  previousHash: Type.String({
+    description: 'Hash of the row before, in the first row that is kept of the last one dropped.',
+  }),
   hash: Type.String(),
 })
 export type AuditEntry = Static<typeof AuditEntry>

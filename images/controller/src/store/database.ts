@@ -176,7 +176,7 @@ type AccessLogTable = {
   record: Fixed<JsonText>
 }
 
-/** One change: who did what to which thing. `hash` covers the row and `previousHash`. */
+/** One change: who did what to which thing. `hash` covers the row and `previousHash`. A long `before` or `after` is there by its digest only. */
 type AuditTable = {
   tenant: Fixed<string>
   seq: Fixed<number>
