@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { get as getPlain } from 'node:http'
-import { get } from 'node:https'
+import { Agent, get } from 'node:https'
 import type { Clock, Log } from '@sallyport/runtime'
 import { type ControllerConfig, type OperatorConfig, parser, Type } from '@sallyport/schema'
 import { TrustError, unverifiedIssuer, verifyServiceAccountToken } from '@sallyport/trust'
@@ -13,8 +13,12 @@ const FETCH_TIMEOUT_MS = 5_000
 const MAX_DOCUMENT_BYTES = 256 * 1024
 
 /** The Controller's own ServiceAccount, with which it reads the API server's discovery documents. */
-const ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount'
-const API_SERVER = 'https://kubernetes.default.svc'
+const IN_CLUSTER = {
+  accountDir: '/var/run/secrets/kubernetes.io/serviceaccount',
+  apiServer: 'https://kubernetes.default.svc',
+}
+/** Unlike the global one it goes by no proxy of the environment: to none is the API server's own name known, nor shall it see the token. */
+const DIRECT = new Agent()
 
 /** Whom an operator's token speaks for. */
 export type Operator = { tenant: string; source: string }
@@ -151,15 +155,19 @@ async function fetchKeys({ url, caFile }: { url: string; caFile?: string }, issu
   return { issuer, jwks: parsed(await fetchText(url, { ca }), jwksParser, url) }
 }
 
-async function discover(configured: string | undefined): Promise<KeySet> {
+/** Reads issuer and keys from the API server of the cluster, straight; a `configured` issuer stands. Throws Error. */
+export async function discover(
+  configured: string | undefined,
+  { accountDir, apiServer } = IN_CLUSTER,
+): Promise<KeySet> {
   const [ca, token] = await Promise.all([
-    readFile(`${ACCOUNT_DIR}/ca.crt`, 'utf8'),
-    readFile(`${ACCOUNT_DIR}/token`, 'utf8'),
+    readFile(`${accountDir}/ca.crt`, 'utf8'),
+    readFile(`${accountDir}/token`, 'utf8'),
   ])
-  const access = { ca, token: token.trim() }
-  const document = `${API_SERVER}/.well-known/openid-configuration`
+  const access = { ca, token: token.trim(), agent: DIRECT }
+  const document = `${apiServer}/.well-known/openid-configuration`
   const { issuer } = parsed(await fetchText(document, access), discoveryParser, document)
-  const jwks = parsed(await fetchText(`${API_SERVER}/openid/v1/jwks`, access), jwksParser, 'the JWKS of the API server')
+  const jwks = parsed(await fetchText(`${apiServer}/openid/v1/jwks`, access), jwksParser, 'the JWKS of the API server')
   return { issuer: configured ?? issuer, jwks }
 }
 
@@ -169,7 +177,10 @@ function parsed<T>(text: string, { check }: { check(value: unknown): value is T 
   return value
 }
 
-function fetchText(url: string, { ca, token }: { ca: string | undefined; token?: string }): Promise<string> {
+function fetchText(
+  url: string,
+  { ca, token, agent }: { ca: string | undefined; token?: string; agent?: Agent },
+): Promise<string> {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const secure = url.startsWith('https:')
   return new Promise((resolve, reject) => {
@@ -177,6 +188,7 @@ function fetchText(url: string, { ca, token }: { ca: string | undefined; token?:
       headers,
       signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
       ...(secure && ca !== undefined && { ca }),
+      ...(agent !== undefined && { agent }),
     }
     const request = (secure ? get : getPlain)(url, options, response => {
       const chunks: Buffer[] = []
