@@ -180,14 +180,13 @@ export class ConnectorFeed {
   #sendFloors(floors: Dirty['floors']): void {
     const { state, sink, clock } = this.#deps
     if (floors !== 'all') {
-      if (floors.length > 0) sink.send({ type: 'floors', floors, complete: false })
+      for (const message of floorMessages(floors, { complete: false })) sink.send(message)
       return
     }
     const nowMs = clock.now()
     const all = [...(state.floors.get(this.key.network)?.values() ?? [])].filter(({ untilMs }) => nowMs < untilMs)
     const said = all.map(({ device, rev, untilMs }) => ({ device, rev, untilMs }))
-    for (let at = 0; at === 0 || at < said.length; at += MAX_FLOORS)
-      sink.send({ type: 'floors', floors: said.slice(at, at + MAX_FLOORS), complete: at === 0 })
+    for (const message of floorMessages(said, { complete: true })) sink.send(message)
   }
 
   #sendClientAcl(id: string): void {
@@ -222,4 +221,13 @@ export class ConnectorFeed {
     }
     this.#alarm.set(times)
   }
+}
+
+/** Messages that say `floors`: all there are when `complete`, of which none is said as well, else those that are new. */
+export function* floorMessages(
+  floors: readonly Floor[],
+  { complete }: { complete: boolean },
+): Generator<Extract<ToConnector, { type: 'floors' }>> {
+  for (let at = 0; (complete && at === 0) || at < floors.length; at += MAX_FLOORS)
+    yield { type: 'floors', floors: floors.slice(at, at + MAX_FLOORS), complete: complete && at === 0 }
 }
