@@ -8,6 +8,7 @@ import { ControllerLink } from './controller-link.ts'
 import type { AccessLog } from './log/access-log.ts'
 import type { ConnectorMetrics } from './metrics.ts'
 import { RelaySet } from './relay/relay-set.ts'
+import { sessionMessages } from './session/report.ts'
 import { SessionRegistry } from './session/session-registry.ts'
 import { Credential } from './state/credential.ts'
 import type { Enrolment, Identity } from './state/identity.ts'
@@ -168,7 +169,7 @@ export class Serving {
     this.#options.metrics.controllerConnected.set(1)
     // The Controller takes a greeting for the end of a drain.
     if (this.#draining) this.#link.send({ type: 'draining' })
-    this.#link.send({ type: 'sessions', complete: true, sessions: this.sessions.reports })
+    for (const message of sessionMessages(this.sessions.reports)) this.#link.send(message)
     this.#options.accessLog.connected()
   }
 
