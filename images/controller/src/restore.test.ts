@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { backUpDatabase, restoreDatabase } from '@sallyport/testkit'
 import { createDpopProof } from '@sallyport/trust'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -49,11 +49,15 @@ it('a Controller restored from a backup made in the middle of writes goes on wit
   await eve!.again()
 })
 
-it('a copy that is damaged is refused, and the database stays', async () => {
+it('a copy that is damaged is refused, as is any while a Controller runs, and the database stays', async () => {
   const { path } = lab.input.database
   const before = readFileSync(path)
-  await expect(restoreDatabase(path, Buffer.from('not a database'))).rejects.toThrow(/not a database/)
+  await expect(restoreDatabase(path, before)).rejects.toThrow(/a Controller has the database open/)
   expect(readFileSync(path)).toEqual(before)
+  const nobodys = `${path}.nobody`
+  writeFileSync(nobodys, before)
+  await expect(restoreDatabase(nobodys, Buffer.from('not a database'))).rejects.toThrow(/not a database/)
+  expect(readFileSync(nobodys)).toEqual(before)
 })
 
 async function isBlocked(admin: DeviceHand, { id }: DeviceHand): Promise<boolean | undefined> {
