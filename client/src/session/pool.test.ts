@@ -145,6 +145,16 @@ describe('the pool', () => {
     expect(lab.dialled).toHaveLength(2)
   })
 
+  it('a Connector that leaves a Relay is reached by another one, and what is open stays there', async () => {
+    const preferred = await first()
+    const other = preferred === 'c1' ? 'c2' : 'c1'
+    const lab = network({ [preferred]: { open: 'draining', once: true }, [other]: { dial: 'connector' } })
+    await lab.pool.open(lab.view, REQUEST, NEVER)
+    expect(lab.opened).toEqual([preferred])
+    expect(lab.dialled.filter(way => way.startsWith(preferred))).toHaveLength(2)
+    expect(lab.pool.status()).toHaveLength(2)
+  })
+
   it.each<[ResetCode, ClientErrorCode]>([
     ['refused', 'refused'],
     ['timeout', 'timeout'],

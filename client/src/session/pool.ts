@@ -21,10 +21,19 @@ const ELSEWHERE: ReadonlySet<ResetCode> = new Set([
   'too_many_streams',
   'controller_lost',
 ])
-/** The same Connector may be reached again: only the session was lost. */
-const AGAIN: ReadonlySet<ResetCode> = new Set(['connector_lost'])
+/** The same Connector may be reached again: the session was lost, or its way is being given up. */
+const AGAIN: ReadonlySet<ResetCode> = new Set(['connector_lost', 'draining'])
 
-type Entry = { network: string; name: string; session: LiveSession; streams: number; startedAtMs: number; idle?: Timer }
+type Entry = {
+  network: string
+  name: string
+  session: LiveSession
+  streams: number
+  startedAtMs: number
+  /** It takes no new streams, and is there for its open ones. */
+  left: boolean
+  idle?: Timer
+}
 
 export type PoolOptions = {
   dial: Dial
@@ -65,7 +74,7 @@ export class SessionPool {
         if (!ELSEWHERE.has(error.code) || signal.aborted) throw failureOf(error)
         refusal = error
         if (!AGAIN.has(error.code)) avoided.add(entry.session.connector)
-        else this.#forget(entry)
+        else this.#leave(entry, error.code)
       }
     }
     throw failureOf(refusal ?? new OpenRefused('connector_lost', 'no Connector took the stream'))
@@ -107,7 +116,8 @@ export class SessionPool {
     const named = new Set(network.connection?.connectors.map(({ id }) => id))
     for (const entry of this.#entries) {
       const { accepting, connector } = entry.session
-      if (entry.network === network.uid && accepting && named.has(connector) && !avoided.has(connector)) return entry
+      if (entry.network === network.uid && accepting && !entry.left && named.has(connector) && !avoided.has(connector))
+        return entry
     }
     if (avoided.size > 0) return this.#dial(network, avoided, signal)
     // Streams that begin at once share one dial; the one who gives up must not take it from the others. Each way has a time-out of its own.
@@ -146,6 +156,7 @@ export class SessionPool {
       session,
       streams: 0,
       startedAtMs: this.#options.clock.now(),
+      left: false,
     }
     this.#entries.add(entry)
     this.#spoiled.delete(session.connector)
@@ -211,6 +222,14 @@ export class SessionPool {
     entry.idle?.cancel()
     if (entry.streams > 0 || !this.#entries.has(entry)) return
     entry.idle = this.#options.clock.timer(this.#options.idleMs, () => entry.session.close())
+  }
+
+  /** Whoever drains is tried last for a while, by whatever way. */
+  #leave(entry: Entry, code: ResetCode): void {
+    if (code === 'draining') {
+      entry.left = true
+      this.#spoiled.set(entry.session.connector, this.#options.clock.monotonic() + SPOILED_MS)
+    } else this.#forget(entry)
   }
 
   #forget(entry: Entry): void {

@@ -86,6 +86,7 @@ export class Serving {
       clock,
       log,
       onClient: (socket, relay) => this.sessions.accept(socket, relay),
+      onDraining: relay => this.sessions.leave(relay),
       onChange: () => this.#link.beat(),
     })
     this.#link = new ControllerLink({

@@ -41,6 +41,30 @@ describe('a stream', () => {
     expect(await ask(await client.open('web.internal', scene.service.port), 'x', 1)).toBe('x')
   })
 
+  it('goes on through a Relay that shuts down, beside which nothing new begins, and ends the session with itself', async () => {
+    await startReady()
+    const [leaving, other] = scene.relays
+    const [client, elsewhere] = [
+      await connect(granted({ [WEB]: web() }), leaving),
+      await connect(granted({ [WEB]: web() }), other),
+    ]
+    const stream = await client.open('web.internal', scene.service.port)
+    const ended = leaving!.close()
+    await eventually(
+      'no new streams',
+      async () => (await client.refusal('web.internal', scene.service.port)) === 'draining',
+    )
+    const reached = scene.service.accepted()
+    expect(await client.refusal('web.internal', scene.service.port)).toBe('draining')
+    expect(scene.service.accepted()).toBe(reached)
+    expect(await elsewhere.refusal('web.internal', scene.service.port)).toBe('opened')
+    expect(await ask(stream, 'still here', 10)).toBe('still here')
+    stream.end()
+    stream.resume()
+    await ended
+    expect([client.session.closed, elsewhere.session.closed]).toEqual([true, false])
+  })
+
   type Request = Parameters<Awaited<ReturnType<typeof connect>>['open']>
   it.each<[string, () => Request, string]>([
     ['a port that is not granted', () => ['web.internal', 1], 'port_not_granted'],

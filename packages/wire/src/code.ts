@@ -12,7 +12,10 @@ export const resetCodes = {
   refused: { number: 6, meaning: 'The Resource refused the connection.' },
   timeout: { number: 7, meaning: 'The Resource did not answer in time.' },
   guarded_address: { number: 8, meaning: 'The name leads to an address that the destination guard keeps closed.' },
-  draining: { number: 9, meaning: 'The Connector is shutting down and takes no new streams.' },
+  draining: {
+    number: 9,
+    meaning: 'The Connector, or the Relay on the way to it, is shutting down and takes no new streams.',
+  },
   connector_lost: { number: 10, meaning: 'The session ended because its Connector or every way to it was lost.' },
   not_granted: {
     number: 11,
@@ -34,7 +37,11 @@ export type ResetCode = keyof typeof resetCodes
 
 /** Why a session takes no new streams or ends. */
 export const goawayCodes = {
-  draining: { number: 1, meaning: 'The Connector is shutting down; open streams may go on until it ends them.' },
+  draining: {
+    number: 1,
+    meaning:
+      'The Connector, or the Relay on the way to it, is shutting down; open streams may go on until it ends them.',
+  },
   revoked: { number: 2, meaning: 'The device or its access was revoked.' },
   expired: { number: 3, meaning: 'The Client ACL has expired.' },
   session_unknown: { number: 4, meaning: 'The session to be resumed is not here or belongs to another key.' },

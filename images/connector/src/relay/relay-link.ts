@@ -26,6 +26,8 @@ export type RelayLinkOptions = {
   log: Log
   /** A Client's first bytes have arrived on a socket that came through the Relay named `relay`. */
   onClient: (socket: Socket, relay: string) => void
+  /** The Relay shuts down: what goes through it has the time to end that it gives. */
+  onDraining: (relay: string) => void
   /** The registration has come or gone. */
   onChange: () => void
 }
@@ -119,8 +121,8 @@ export class RelayLink {
         this.#pool.want(message.idle)
         return
       case 'draining':
-        // Tunnels go on; the Relay hands out no more sockets, and Clients go elsewhere.
         this.#lose('the Relay is shutting down')
+        this.#options.onDraining(this.name)
         return
       case 'refused':
         this.#options.log.warn({ relay: this.name, code: message.code }, `registration refused: ${message.message}`)

@@ -31,7 +31,8 @@ export class DeviceSession {
   readonly #session: ConnectorSession
   readonly #deps: SessionDeps
   readonly #watcher: SessionWatcher
-  readonly #path: string
+  /** Way by which it came. */
+  readonly path: string
   readonly #startedAtMs: number
   readonly #forwarding: Forwarding
   readonly #held = new Set<Held>()
@@ -39,15 +40,16 @@ export class DeviceSession {
   #aclTimer: Timer | undefined
   #endTimer: Timer | undefined
   #endTimerAtMs: number | undefined
+  #leaving = false
 
   constructor(session: ConnectorSession, path: string, deps: SessionDeps, watcher: SessionWatcher) {
     this.#session = session
-    this.#path = path
+    this.path = path
     this.#deps = deps
     this.#watcher = watcher
     this.#startedAtMs = deps.time.now()
     const label = { session: session.id, device: session.peer.deviceId, path }
-    this.#forwarding = new Forwarding(deps, label, () => watcher.streamEnded())
+    this.#forwarding = new Forwarding(deps, label, () => this.#streamEnded())
     this.#aclTimer = deps.clock.timer(ACL_TIMEOUT_MS, () => session.refuseAcl())
   }
 
@@ -77,7 +79,7 @@ export class DeviceSession {
       session: this.id,
       device: this.device,
       user: this.#access.acl.user,
-      path: this.#path,
+      path: this.path,
       startedAtMs: this.#startedAtMs,
       streams: this.streams,
     }
@@ -98,6 +100,13 @@ export class DeviceSession {
     else access.cutAll(suspended)
     for (const held of [...this.#held]) this.#retry(held)
     this.#schedule()
+  }
+
+  /** Takes no new streams, and ends with the last one. */
+  leave(): void {
+    this.#leaving = true
+    this.#session.drain()
+    this.#endIfLeft()
   }
 
   /** Cuts all streams and ends the session. */
@@ -132,7 +141,7 @@ export class DeviceSession {
     }
     this.#aclTimer?.cancel()
     this.#access = new SessionAccess(access, acl)
-    log.debug({ session: this.id, device: this.device, path: this.#path }, 'session opened')
+    log.debug({ session: this.id, device: this.device, path: this.path }, 'session opened')
     this.#watcher.opened()
     this.#session.acceptAcl()
   }
@@ -187,6 +196,15 @@ export class DeviceSession {
     this.#held.delete(held)
     timer.cancel()
     if (!stream.over) this.#open(stream)
+  }
+
+  #streamEnded(): void {
+    this.#watcher.streamEnded()
+    this.#endIfLeft()
+  }
+
+  #endIfLeft(): void {
+    if (this.#leaving && this.streams === 0) this.close('draining', 'draining')
   }
 
   /** Sets the timer for the first end of a grant or an ACL. */

@@ -116,6 +116,14 @@ export class SessionRegistry {
     this.#sessions.get(id)?.close('revoked', 'revoked')
   }
 
+  /** Leaves a Relay that shuts down: who came through it takes another way for what is new, and what is open goes on until it ends. */
+  leave(relay: string): void {
+    this.#acceptors.get(relay)?.close()
+    this.#acceptors.delete(relay)
+    const path = pathOf(relay)
+    for (const session of [...this.#sessions.values()]) if (session.path === path) session.leave()
+  }
+
   /** Cuts all sessions. */
   closeAll(code: ResetCode, goaway: 'revoked' | 'expired' | 'draining' | 'closed'): void {
     for (const session of [...this.#sessions.values()]) session.close(code, goaway)
@@ -170,7 +178,7 @@ export class SessionRegistry {
       trust: this.#trust,
       tenant,
       onTunnel: tunnel => {
-        this.#paths.set(tunnel.peer, `relay:${relay}`)
+        this.#paths.set(tunnel.peer, pathOf(relay))
         this.#host.serve(tunnel)
       },
       onRefused: error => {
@@ -182,3 +190,5 @@ export class SessionRegistry {
     return acceptor
   }
 }
+
+const pathOf = (relay: string) => `relay:${relay}`

@@ -8,6 +8,9 @@ import { createRelayKey, firstOf, jwksOf, relayKeyToText, sealCapability } from 
 import { relayPassKey } from './controller.ts'
 import { serving } from './identity.ts'
 
+/** Longer than what a test leaves open at a Relay that ends. */
+const DRAIN_SECONDS = 30
+
 /** A Relay with a Secret of its own. */
 export async function startTestRelay(name: string) {
   const directory = mkdtempSync(join(tmpdir(), 'relay-'))
@@ -23,7 +26,7 @@ export async function startTestRelay(name: string) {
       listen: { host: '127.0.0.1', port: 0 },
       metricsListen: { host: '127.0.0.1', port: 0 },
       logLevel: 'error',
-      drainSeconds: 0,
+      drainSeconds: DRAIN_SECONDS,
       maxTunnels: 100,
       maxStrangers: 100,
       maxStrangersPerAddress: 100,
