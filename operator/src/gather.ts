@@ -1,11 +1,4 @@
-import {
-  admitRule,
-  type Declarer,
-  NAMESPACE_NAME_LABEL,
-  normaliseRule,
-  PolicyError,
-  type ServiceTarget,
-} from '@sallyport/policy'
+import { admitRule, type Declarer, NAMESPACE_NAME_LABEL, type NormalRule, type ServiceTarget } from '@sallyport/policy'
 import { groupsOf, networkOf, type ResourceIndex } from './claim.ts'
 import { type Declared, type KubeObject, nameOf, type ObjectName, RELAY_LABEL } from './object.ts'
 import { installationCaOf } from './plan/authority.ts'
@@ -14,7 +7,7 @@ import { EXPOSE_ANNOTATION, type ExposureWorld, type ServiceFields } from './pla
 import { type NetworkWorld, networkBudgetName } from './plan/network.ts'
 import { relayBudgetName } from './plan/relay.ts'
 import type { RelayWorld } from './plan/replica.ts'
-import type { ResourceWorld } from './plan/resource.ts'
+import { isUsable, type ResourceWorld } from './plan/resource.ts'
 import type { Settings } from './plan/step.ts'
 import type { ServiceIndex } from './service-index.ts'
 import type { ObjectStore } from './store.ts'
@@ -92,16 +85,11 @@ export class Gather {
     return { service, children, find: name => this.#store.get('Resource', namespace, name) }
   }
 
-  /** Whether a Resource may say what it says where it stands. */
-  isAdmitted(resource: Declared<'Resource'>): boolean {
+  /** Whether a Resource with that rule may say what it says where it stands. */
+  admits(resource: Declared<'Resource'>, rule: NormalRule): boolean {
     const network = this.#networkOf(resource)
-    if (network === undefined) return false
-    try {
-      return admitRule(normaliseRule(resource.spec!), this.#declarer(resource, network)).allow
-    } catch (error) {
-      if (error instanceof PolicyError) return false
-      throw error
-    }
+    if (network === undefined || !isUsable(network, this.#settings.managedNamespaces)) return false
+    return admitRule(rule, this.#declarer(resource, network)).allow
   }
 
   connectorsOf(network: ObjectName): Declared<'Connector'>[] {

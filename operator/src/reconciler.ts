@@ -143,7 +143,7 @@ export class Reconciler {
   /** What all rests on, what someone has changed and no status answers yet, and what has to be taken from people, goes first. */
   #isAwaited(key: string): boolean {
     const [kind, namespace, name] = key.split('/') as [string, string, string]
-    if (!isKind(kind)) return kind === 'authority' || kind === 'gone'
+    if (!isKind(kind)) return ['authority', 'gone', 'names'].includes(kind)
     const { metadata, status } = this.#deps.provider.store.get(kind, namespace, name) ?? {}
     return metadata !== undefined && status?.observedGeneration !== metadata.generation
   }
@@ -151,6 +151,7 @@ export class Reconciler {
   async #work(key: string): Promise<number | undefined> {
     const [kind, namespace, name] = key.split('/') as [string, string, string]
     if (kind === 'authority') return this.#apply(this.#deps.world.planAuthority(this.#deps.now()))
+    if (kind === 'names') return this.#names()
     if (kind === 'gone') return this.#gone(key)
     if (kind === 'removal') return this.#removal()
     if (kind === 'resync') return this.#resync()
@@ -180,6 +181,10 @@ export class Reconciler {
     }
     for (const step of states) await applyStep(step, this.#deps)
     return wakeAtMs
+  }
+
+  #names(): undefined {
+    for (const key of this.#deps.world.renamed()) this.#queue.add(key)
   }
 
   async #gone(key: string): Promise<undefined> {

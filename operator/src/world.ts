@@ -20,7 +20,7 @@ export class World {
   readonly #controller: ControllerView
   readonly #settings: Settings
   readonly #gather: Gather
-  readonly #index = new ResourceIndex(resource => this.#gather.isAdmitted(resource))
+  readonly #index = new ResourceIndex((resource, rule) => this.#gather.admits(resource, rule))
   readonly #services: ServiceIndex
 
   /** Key of the object that declares each row. */
@@ -95,61 +95,15 @@ export class World {
     return [{ kind: kinds[kind], uid }]
   }
 
-  /** Objects that a change concerns, as keys. */
-  concerned({ kind, object, gone }: Change): string[] {
-    const name = nameOf(object)
-    if (isKind(kind)) this.#remember(kind, object, gone !== undefined)
-    switch (kind) {
-      case 'RemoteNetwork':
-        return [key(kind, name), ...this.#ofNetwork(name)]
-      case 'Connector': {
-        const connector = object as unknown as Declared<'Connector'>
-        return [key(kind, name), key('RemoteNetwork', networkOfConnector(connector))]
-      }
-      case 'Resource': {
-        const resource = object as unknown as Declared<'Resource'>
-        const touched = gone === undefined ? this.#index.put(resource) : this.#index.remove(resource)
-        if (gone === undefined) this.#services.put(resource)
-        else this.#services.remove(resource)
-        return [key(kind, name), ...keys('Resource', touched), ...ownersOf(object)]
-      }
-      case 'Group':
-        return [key(kind, name), ...keys('Resource', this.#index.withGroup(name))]
-      case 'Relay':
-        return [key(kind, name)]
-      case 'Namespace':
-        return [...this.#store.all('Resource')]
-          .filter(({ metadata }) => metadata.namespace === object.metadata.name)
-          .map(resource => key('Resource', nameOf(resource)))
-      case 'Node':
-        return [
-          ...(this.#settings.controllerService === undefined ? [] : ['authority']),
-          ...[...this.#store.all('Relay')]
-            .filter(({ spec }) => spec?.address?.fromService === true)
-            .map(relay => key('Relay', nameOf(relay))),
-        ]
-      case 'Secret':
-        if (this.#isAuthority(object)) {
-          if (gone === undefined) this.#lost.delete(object.metadata.name)
-          else this.#lost.set(object.metadata.name, object as Secret)
-          return ['authority', ...this.#withSecrets()]
-        }
-        return [...ownersOf(object), ...relayOfIssued(object)]
-      case 'ConfigMap':
-        return ['authority', ...this.#withSecrets()]
-      case 'Service':
-        return [
-          ...(this.#isControllerService(object) ? ['authority'] : []),
-          ...ownersOf(object),
-          ...(gone === undefined && this.#gather.exposure(object, this.#services) !== undefined
-            ? [`Service/${name}`]
-            : []),
-          ...keys('Resource', this.#services.naming(name)),
-        ]
-      case 'Deployment':
-      case 'PodDisruptionBudget':
-        return ownersOf(object)
-    }
+  /** Takes note of a change. Answers the objects that it concerns, as keys; `names` stands for those that {@link renamed} answers. */
+  concerned(change: Change): string[] {
+    const concerned = this.#take(change)
+    return this.#index.isOpen ? [...concerned, 'names'] : concerned
+  }
+
+  /** Resources, as keys, for which a name has come to be another's, or is so no more, since this was asked last. */
+  renamed(): string[] {
+    return keys('Resource', this.#index.touched())
   }
 
   /** Keys of the object that declares a row, and of those that wait for it. */
@@ -173,6 +127,68 @@ export class World {
       ...kinds.flatMap(kind => [...this.#store.all(kind)].map(object => key(kind, nameOf(object)))),
       ...exposed.map(service => `Service/${nameOf(service)}`),
     ]
+  }
+
+  #take({ kind, object, gone }: Change): string[] {
+    const name = nameOf(object)
+    if (isKind(kind)) this.#remember(kind, object, gone !== undefined)
+    switch (kind) {
+      case 'RemoteNetwork':
+        this.#index.readmit(this.#index.inNetwork(name))
+        return [key(kind, name), ...this.#ofNetwork(name)]
+      case 'Connector': {
+        const connector = object as unknown as Declared<'Connector'>
+        return [key(kind, name), key('RemoteNetwork', networkOfConnector(connector))]
+      }
+      case 'Resource': {
+        const resource = object as unknown as Declared<'Resource'>
+        for (const index of [this.#index, this.#services]) {
+          if (gone === undefined) index.put(resource)
+          else index.remove(resource)
+        }
+        return [key(kind, name), ...ownersOf(object)]
+      }
+      case 'Group':
+        return [key(kind, name), ...keys('Resource', this.#index.withGroup(name))]
+      case 'Relay':
+        return [key(kind, name)]
+      case 'Namespace': {
+        const all = [...this.#store.all('Resource')].filter(
+          ({ metadata }) => metadata.namespace === object.metadata.name,
+        )
+        this.#index.readmit(all.map(nameOf))
+        return keys('Resource', all.map(nameOf))
+      }
+      case 'Node':
+        return [
+          ...(this.#settings.controllerService === undefined ? [] : ['authority']),
+          ...[...this.#store.all('Relay')]
+            .filter(({ spec }) => spec?.address?.fromService === true)
+            .map(relay => key('Relay', nameOf(relay))),
+        ]
+      case 'Secret':
+        if (this.#isAuthority(object)) {
+          if (gone === undefined) this.#lost.delete(object.metadata.name)
+          else this.#lost.set(object.metadata.name, object as Secret)
+          return ['authority', ...this.#withSecrets()]
+        }
+        return [...ownersOf(object), ...relayOfIssued(object)]
+      case 'ConfigMap':
+        return ['authority', ...this.#withSecrets()]
+      case 'Service':
+        this.#index.readmit(this.#services.naming(name))
+        return [
+          ...(this.#isControllerService(object) ? ['authority'] : []),
+          ...ownersOf(object),
+          ...(gone === undefined && this.#gather.exposure(object, this.#services) !== undefined
+            ? [`Service/${name}`]
+            : []),
+          ...keys('Resource', this.#services.naming(name)),
+        ]
+      case 'Deployment':
+      case 'PodDisruptionBudget':
+        return ownersOf(object)
+    }
   }
 
   #context(nowMs: number): Context {

@@ -28,6 +28,12 @@ export function takenNames(resources: Iterable<Declared>): Map<string, { name: s
   return taken
 }
 
+/** The names that a rule has for itself in its network: its address where that is an exact name, and its aliases. */
+export function exactNamesOf({ address, aliases }: NormalRule): string[] {
+  const parsed = parseAddress(address)
+  return parsed.kind === 'name' ? [parsed.name, ...aliases] : aliases
+}
+
 /** Other Resources of the network that are as specific as `one` about some host, ports aside; at most 8, oldest first. */
 export function tiesOf(one: Declared, network: Iterable<Declared>): Tie[] {
   const address = parseAddress(one.rule.address)
@@ -69,9 +75,4 @@ function isTie(address: Address, text: string, otherText: string): boolean {
   if (address.kind !== 'wildcard') return address.kind !== 'name' && text === otherText
   if (!/[*?]/.test(otherText) || literalLength(otherText) !== literalLength(address.pattern)) return false
   return otherText === address.pattern || patternsMeet(formatAddress(address), otherText)
-}
-
-function exactNamesOf({ address, aliases }: NormalRule): string[] {
-  const parsed = parseAddress(address)
-  return parsed.kind === 'name' ? [parsed.name, ...aliases] : aliases
 }

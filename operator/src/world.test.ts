@@ -1,0 +1,99 @@
+import type { DeclaredRow, Kind, Specs } from '@sallyport/schema'
+import { describe, expect, it } from 'vitest'
+import { settingsOf } from './plan/settings.fixture.ts'
+import { ObjectStore } from './store.ts'
+import { World } from './world.ts'
+
+const CREATED = Date.parse('2030-01-01T00:00:00Z')
+let count = 0
+
+/** A world over a store, and what each change of the store concerns. */
+function worldOf(rows: DeclaredRow[] = []) {
+  const concerned: string[] = []
+  const store = new ObjectStore(change => concerned.push(...world.concerned(change)))
+  const controller = {
+    ...{ known: true, reachable: true, trust: undefined },
+    row: (uid: string) => rows.find(row => row.uid === uid),
+    slot: () => undefined,
+    refusal: () => undefined,
+  }
+  const world = new World(store, controller, settingsOf())
+  const plan = (kind: Kind, namespace: string, name: string) => world.plan(kind, namespace, name, CREATED)
+  return {
+    store,
+    /** Keys of the work that there is since this was asked last. */
+    work: () => {
+      const keys = concerned.splice(0)
+      return keys.includes('names') ? [...keys, ...world.renamed()] : keys
+    },
+    plan,
+    steps: (kind: Kind, namespace: string, name: string) => plan(kind, namespace, name)?.steps.map(step => step.do),
+    reason: (namespace: string, name: string, type: string) => {
+      const steps = plan('Resource', namespace, name)?.steps ?? []
+      const conditions = steps.flatMap(step => (step.do === 'status' ? (step.status.conditions ?? []) : []))
+      return conditions.find(condition => condition.type === type)?.reason
+    },
+  }
+}
+
+function metadataOf(namespace: string, name: string) {
+  const uid = `00000000-0000-4000-8000-${String(++count).padStart(12, '0')}`
+  const creationTimestamp = new Date(CREATED + count * 1000).toISOString()
+  return { ...{ name, namespace, uid, creationTimestamp }, generation: 1, resourceVersion: String(count) }
+}
+const object = <K extends Kind>(kind: K, namespace: string, name: string, spec: Specs[K]) => ({
+  ...{ apiVersion: 'sallyport.dev/v1alpha1', kind, spec },
+  metadata: metadataOf(namespace, name),
+})
+const namespaceOf = (name: string, labels: Record<string, string>) => ({
+  ...{ apiVersion: 'v1', kind: 'Namespace' },
+  metadata: { ...metadataOf('', name), labels },
+})
+const office = (allowed: Specs['RemoteNetwork']['allowedNamespaces'] = []) =>
+  object('RemoteNetwork', 'sallyport', 'office', { allowedNamespaces: allowed })
+const resource = (namespace: string, name: string, address: string) =>
+  object('Resource', namespace, name, { remoteNetworkRef: { name: 'office', namespace: 'sallyport' }, address })
+
+describe('who has a name', () => {
+  const trusted = [
+    { from: 'Selector' as const, selector: { matchLabels: { trusted: 'yes' } }, addresses: ['*.internal'] },
+  ]
+  const declared = () => {
+    const at = worldOf()
+    at.store.put('Namespace', namespaceOf('team', { trusted: 'yes' }))
+    at.store.put('RemoteNetwork', office(trusted))
+    const [older, younger] = [resource('team', 'older', 'db.internal'), resource('sallyport', 'younger', 'db.internal')]
+    for (const each of [younger, older]) at.store.put('Resource', each)
+    expect(at.reason('sallyport', 'younger', 'Accepted')).toBe('NameTaken')
+    at.work()
+    return { ...at, older, younger }
+  }
+
+  it.each<[string, (at: ReturnType<typeof declared>) => void]>([
+    ['its namespace', ({ store }) => store.put('Namespace', namespaceOf('team', {}))],
+    ['its network', ({ store }) => store.put('RemoteNetwork', office([]))],
+    ['its object', ({ store, older }) => store.remove('Resource', older, 'told')],
+  ])('changes, and with that the work on another in a namespace elsewhere, when it loses %s', (_, lose) => {
+    const at = declared()
+    lose(at)
+    expect(at.work()).toContain('Resource/sallyport/younger')
+    expect(at.reason('sallyport', 'younger', 'Accepted')).toBe('Accepted')
+  })
+
+  it('does not depend on who may not have it', () => {
+    const at = worldOf()
+    at.store.put('RemoteNetwork', office())
+    at.store.put('Resource', resource('elsewhere', 'older', 'db.internal'))
+    at.store.put('Resource', resource('sallyport', 'younger', 'db.internal'))
+    at.work()
+    at.store.put('Resource', resource('elsewhere', 'another', 'db.internal'))
+    expect(at.work()).toEqual(['Resource/elsewhere/another'])
+    expect(at.reason('sallyport', 'younger', 'Accepted')).toBe('Accepted')
+  })
+
+  it('is no matter of a status that is written', () => {
+    const at = declared()
+    at.store.put('Resource', { ...at.older, metadata: { ...at.older.metadata, resourceVersion: '9999' }, status: {} })
+    expect(at.work()).toEqual(['Resource/team/older'])
+  })
+})
