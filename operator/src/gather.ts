@@ -1,6 +1,6 @@
 import { admitRule, type Declarer, NAMESPACE_NAME_LABEL, type NormalRule, type ServiceTarget } from '@sallyport/policy'
 import { groupsOf, networkOf, type ResourceIndex } from './claim.ts'
-import { type Declared, type KubeObject, nameOf, type ObjectName, RELAY_LABEL } from './object.ts'
+import { type Declared, isEnding, type KubeObject, nameOf, type ObjectName, RELAY_LABEL } from './object.ts'
 import { installationCaOf } from './plan/authority.ts'
 import { type ConnectorWorld, connectorChildName } from './plan/connector.ts'
 import { EXPOSE_ANNOTATION, type ExposureWorld, type ServiceFields } from './plan/exposure.ts'
@@ -31,7 +31,7 @@ export class Gather {
   network(network: Declared<'RemoteNetwork'>): NetworkWorld {
     const { namespace, name } = network.metadata
     const members = this.connectorsOf(nameOf(network))
-      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      .filter(connector => !isEnding(connector))
       .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
       .map(connector => ({ connector, ...this.#childrenOf(connector) }))
     return { network, members, budget: this.#store.get('PodDisruptionBudget', namespace, networkBudgetName(name)) }
@@ -41,7 +41,7 @@ export class Gather {
     const network = connector.spec?.remoteNetworkRef.name ?? ''
     return {
       connector,
-      network: this.#store.get('RemoteNetwork', connector.metadata.namespace, network),
+      network: declared(this.#store.get('RemoteNetwork', connector.metadata.namespace, network)),
       ...this.#childrenOf(connector),
       installationCa: this.installationCa,
     }
@@ -54,7 +54,7 @@ export class Gather {
       network,
       declarer: network === undefined ? undefined : this.#declarer(resource, network),
       groups: groupsOf(resource).map(name => {
-        const group = this.#store.get('Group', ...split(name))
+        const group = declared(this.#store.get('Group', ...split(name)))
         return group?.invalid === undefined ? group : undefined
       }),
       taken: index.taken(resource),
@@ -120,13 +120,18 @@ export class Gather {
   }
 
   #networkOf(resource: Declared<'Resource'>): Declared<'RemoteNetwork'> | undefined {
-    return this.#store.get('RemoteNetwork', ...split(networkOf(resource)))
+    return declared(this.#store.get('RemoteNetwork', ...split(networkOf(resource))))
   }
 }
 
 /** Name of the RemoteNetwork that a Connector names. */
 export const networkOfConnector = ({ metadata, spec }: Declared<'Connector'>): ObjectName =>
   `${metadata.namespace}/${spec?.remoteNetworkRef.name}`
+
+/** What is being deleted is not declared. */
+function declared<T extends Declared>(object: T | undefined): T | undefined {
+  return object === undefined || isEnding(object) ? undefined : object
+}
 
 function serviceTarget(service: KubeObject | undefined): ServiceTarget {
   if (service === undefined) return 'none'

@@ -143,6 +143,9 @@ export function isOwnedBy({ metadata }: { metadata: Metadata }, owner: { metadat
   return metadata.ownerReferences?.some(({ uid }) => uid === owner.metadata.uid) ?? false
 }
 
+/** Whether an object has been deleted, and is there only until its finalizers are done. */
+export const isEnding = ({ metadata }: { metadata: Metadata }): boolean => metadata.deletionTimestamp !== undefined
+
 /**
  * Notes in a child what was wanted of it, so that a field is missed that is no longer wanted: comparing what is wanted with what is there shows
  * only what is lacking.

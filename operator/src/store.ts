@@ -1,9 +1,10 @@
-import type { Kind } from '@sallyport/schema'
+import { isKind, type Kind } from '@sallyport/schema'
 import {
   ALL_KINDS,
   type AnyKind,
   type ConfigMap,
   type Declared,
+  isEnding,
   type KubeObject,
   nameOf,
   type ObjectName,
@@ -23,7 +24,10 @@ type Stored = {
   PodDisruptionBudget: KubeObject
 }
 
-/** An object that is there, has changed or has gone. `listed`: its going was not told, it is missing from a list. */
+/**
+ * An object that is there, has changed or has gone. `listed`: its going was not told, it is missing from a list. What someone has declared is gone as
+ * soon as it is deleted, though a finalizer may keep it in the store for as long as it likes.
+ */
 export type Change = { kind: AnyKind; object: KubeObject; gone?: 'told' | 'listed' }
 
 /** Deleted objects that are remembered. */
@@ -61,7 +65,7 @@ export class ObjectStore {
     if (another) this.#bury(before, object)
     this.#of(kind).set(nameOf(object), object)
     if (another) this.#onChange({ kind, object: before, gone: 'told' })
-    this.#onChange({ kind, object })
+    this.#onChange(isKind(kind) && isEnding(object) ? { kind, object, gone: 'told' } : { kind, object })
   }
 
   /** `uid` keeps a late message from removing a successor of the same name. */

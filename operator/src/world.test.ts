@@ -1,4 +1,4 @@
-import type { DeclaredRow, Kind, Specs } from '@sallyport/schema'
+import { type DeclaredRow, isKind, type Kind, type Specs } from '@sallyport/schema'
 import { describe, expect, it } from 'vitest'
 import { settingsOf } from './plan/settings.fixture.ts'
 import { ObjectStore } from './store.ts'
@@ -10,7 +10,12 @@ let count = 0
 /** A world over a store, and what each change of the store concerns. */
 function worldOf(rows: DeclaredRow[] = []) {
   const concerned: string[] = []
-  const store = new ObjectStore(change => concerned.push(...world.concerned(change)))
+  const removed: string[] = []
+  const store = new ObjectStore(change => {
+    concerned.push(...world.concerned(change))
+    if (change.gone === undefined || !isKind(change.kind)) return
+    removed.push(...world.rowsOf(change.kind, change.object).flatMap(({ uid }) => (world.declares(uid) ? [] : uid)))
+  })
   const controller = {
     ...{ known: true, reachable: true, trust: undefined },
     row: (uid: string) => rows.find(row => row.uid === uid),
@@ -20,7 +25,7 @@ function worldOf(rows: DeclaredRow[] = []) {
   const world = new World(store, controller, settingsOf())
   const plan = (kind: Kind, namespace: string, name: string) => world.plan(kind, namespace, name, CREATED)
   return {
-    store,
+    ...{ store, world, removed },
     /** Keys of the work that there is since this was asked last. */
     work: () => {
       const keys = concerned.splice(0)
@@ -95,5 +100,79 @@ describe('who has a name', () => {
     const at = declared()
     at.store.put('Resource', { ...at.older, metadata: { ...at.older.metadata, resourceVersion: '9999' }, status: {} })
     expect(at.work()).toEqual(['Resource/team/older'])
+  })
+})
+
+describe('an object that is deleted while a finalizer keeps it', () => {
+  const ending = <T extends { metadata: object }>(object: T) => ({
+    ...object,
+    metadata: {
+      ...object.metadata,
+      ...{ deletionTimestamp: '2030-01-02T00:00:00Z', finalizers: ['example.com/hold'], resourceVersion: '9999' },
+    },
+  })
+  const objects = [
+    office(),
+    object('Connector', 'sallyport', 'office-a', { remoteNetworkRef: { name: 'office' } }),
+    resource('sallyport', 'db', 'db.internal'),
+    object('Group', 'sallyport', 'developers', {}),
+    object('Relay', 'sallyport', 'edge', { address: { list: ['edge.example.com:443'] } }),
+  ]
+
+  it.each(objects.map(each => [each.kind, each] as const))('is declared no longer: a %s', (kind, each) => {
+    const at = worldOf()
+    at.store.put(kind, each)
+    expect(at.world.declaredUids().size).toBeGreaterThan(0)
+    expect(at.steps(kind, 'sallyport', each.metadata.name)).toContain('status')
+    at.store.put(kind, ending(each))
+    expect(at.world.declaredUids().size).toBe(0)
+    expect(at.removed).toEqual(at.world.rowsOf(kind, each).map(({ uid }) => uid))
+    expect(at.steps(kind, 'sallyport', each.metadata.name)).toBeUndefined()
+  })
+
+  it.each(objects.map(each => [each.kind, each] as const))('is not declared where it is met so: a %s', (kind, each) => {
+    const at = worldOf()
+    at.store.replace(kind, [ending(each)])
+    expect(at.world.declaredUids().size).toBe(0)
+    expect(at.steps(kind, 'sallyport', each.metadata.name)).toBeUndefined()
+  })
+
+  it('has no names: the next older gets them', () => {
+    const at = worldOf()
+    at.store.put('RemoteNetwork', office())
+    const [older, younger] = [resource('sallyport', 'older', 'db.internal'), resource('sallyport', 'it', 'db.internal')]
+    for (const each of [older, younger]) at.store.put('Resource', each)
+    at.work()
+    at.store.put('Resource', ending(older))
+    expect(at.work()).toContain('Resource/sallyport/it')
+    expect(at.reason('sallyport', 'it', 'Accepted')).toBe('Accepted')
+  })
+
+  it('is no network and no Group for those that name it', () => {
+    const at = worldOf()
+    const [network, group] = [office(), object('Group', 'sallyport', 'developers', {})]
+    const db = resource('sallyport', 'db', 'db.internal')
+    at.store.put('RemoteNetwork', network)
+    at.store.put('Group', group)
+    at.store.put('Resource', { ...db, spec: { ...db.spec, access: [{ group: 'developers' }] } })
+    expect(at.reason('sallyport', 'db', 'ResolvedRefs')).toBe('Resolved')
+    at.work()
+    at.store.put('Group', ending(group))
+    expect(at.work()).toContain('Resource/sallyport/db')
+    expect(at.reason('sallyport', 'db', 'ResolvedRefs')).toBe('GroupNotFound')
+    at.store.put('RemoteNetwork', ending(network))
+    expect(at.work()).toContain('Resource/sallyport/db')
+    expect(at.reason('sallyport', 'db', 'ResolvedRefs')).toBe('RemoteNetworkNotFound')
+  })
+
+  it('is made again by what it belongs to, once it is gone', () => {
+    const at = worldOf()
+    const network = office()
+    const child = object('Connector', 'sallyport', 'office-0', { remoteNetworkRef: { name: 'office' } })
+    at.store.put('RemoteNetwork', network)
+    at.store.put('Connector', ending(child))
+    at.work()
+    at.store.remove('Connector', ending(child), 'told')
+    expect(at.work()).toContain('RemoteNetwork/sallyport/office')
   })
 })

@@ -1,7 +1,15 @@
 import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
 import { ResourceIndex } from './claim.ts'
 import { Gather, networkOfConnector } from './gather.ts'
-import { type Declared, type KubeObject, NETWORK_LABEL, nameOf, type ObjectName, type Secret } from './object.ts'
+import {
+  type Declared,
+  isEnding,
+  type KubeObject,
+  NETWORK_LABEL,
+  nameOf,
+  type ObjectName,
+  type Secret,
+} from './object.ts'
 import { planAuthority } from './plan/authority.ts'
 import { planConnector } from './plan/connector.ts'
 import { planExposure } from './plan/exposure.ts'
@@ -36,11 +44,11 @@ export class World {
     this.#services = new ServiceIndex(settings.clusterDomain)
   }
 
-  /** Plans what there is to do about one object; undefined when it is not there. */
+  /** Plans what there is to do about one object; undefined when it is not there, or is being deleted. */
   plan(kind: Kind, namespace: string, name: string, nowMs: number): Plan | undefined {
     const context = this.#context(nowMs)
     const object = this.#store.get(kind, namespace, name)
-    if (object === undefined || object.metadata.deletionTimestamp !== undefined) return undefined
+    if (object === undefined || isEnding(object)) return undefined
     switch (kind) {
       case 'RemoteNetwork':
         return planNetwork(this.#gather.network(object as Declared<'RemoteNetwork'>), context)
@@ -58,7 +66,7 @@ export class World {
   /** Plans the Resource of a Service; undefined when it has none and asks for none. */
   planExposure(namespace: string, name: string, nowMs: number): Plan | undefined {
     const service = this.#store.get('Service', namespace, name)
-    if (service === undefined || service.metadata.deletionTimestamp !== undefined) return undefined
+    if (service === undefined || isEnding(service)) return undefined
     const world = this.#gather.exposure(service, this.#services)
     return world === undefined ? undefined : planExposure(world, this.#context(nowMs))
   }
