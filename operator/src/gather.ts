@@ -1,6 +1,6 @@
 import { admitRule, type Declarer, NAMESPACE_NAME_LABEL, type NormalRule, type ServiceTarget } from '@sallyport/policy'
 import { groupsOf, networkOf, type ResourceIndex } from './claim.ts'
-import { type Declared, isEnding, type KubeObject, nameOf, type ObjectName, RELAY_LABEL } from './object.ts'
+import { type Declared, isEnding, isOwnedBy, type KubeObject, nameOf, type ObjectName, RELAY_LABEL } from './object.ts'
 import { installationCaOf } from './plan/authority.ts'
 import { type ConnectorWorld, connectorChildName } from './plan/connector.ts'
 import { EXPOSE_ANNOTATION, type ExposureWorld, type ServiceFields } from './plan/exposure.ts'
@@ -34,7 +34,8 @@ export class Gather {
       .filter(connector => !isEnding(connector))
       .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
       .map(connector => ({ connector, ...this.#childrenOf(connector) }))
-    return { network, members, budget: this.#store.get('PodDisruptionBudget', namespace, networkBudgetName(name)) }
+    const budget = ownedBy(network, this.#store.get('PodDisruptionBudget', namespace, networkBudgetName(name)))
+    return { network, members, budget }
   }
 
   connector(connector: Declared<'Connector'>): ConnectorWorld {
@@ -63,15 +64,18 @@ export class Gather {
 
   relay(relay: Declared<'Relay'>): RelayWorld {
     const { namespace, name } = relay.metadata
-    const children = <T extends KubeObject>(all: Iterable<T>): T[] =>
-      [...all].filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[RELAY_LABEL] === name)
+    const isChild = (object: KubeObject) =>
+      object.metadata.namespace === namespace &&
+      object.metadata.labels?.[RELAY_LABEL] === name &&
+      isOwnedBy(object, relay)
+    const children = <T extends KubeObject>(all: Iterable<T>): T[] => [...all].filter(isChild)
     return {
       relay,
       secrets: children(this.#store.all('Secret')),
       deployments: children(this.#store.all('Deployment')),
       services: children(this.#store.all('Service')),
       nodes: [...this.#store.all('Node')],
-      budget: this.#store.get('PodDisruptionBudget', namespace, relayBudgetName(name)),
+      budget: ownedBy(relay, this.#store.get('PodDisruptionBudget', namespace, relayBudgetName(name))),
       installationCa: this.installationCa,
       issued: [...this.#store.all('Secret')].filter(({ metadata }) => metadata.namespace === namespace),
     }
@@ -98,10 +102,13 @@ export class Gather {
     )
   }
 
-  #childrenOf({ metadata: { namespace, name } }: Declared<'Connector'>) {
+  #childrenOf(connector: Declared<'Connector'>) {
+    const { namespace, name } = connector.metadata
     const child = connectorChildName(name)
-    const secret = this.#store.get('Secret', namespace, child)
-    return { secret, deployment: this.#store.get('Deployment', namespace, child) }
+    return {
+      secret: ownedBy(connector, this.#store.get('Secret', namespace, child)),
+      deployment: ownedBy(connector, this.#store.get('Deployment', namespace, child)),
+    }
   }
 
   #declarer({ metadata: { namespace } }: Declared<'Resource'>, network: Declared<'RemoteNetwork'>): Declarer {
@@ -131,6 +138,11 @@ export const networkOfConnector = ({ metadata, spec }: Declared<'Connector'>): O
 /** What is being deleted is not declared. */
 function declared<T extends Declared>(object: T | undefined): T | undefined {
   return object === undefined || isEnding(object) ? undefined : object
+}
+
+/** A child of `owner`: what stands under the name of one may be anyone's. */
+function ownedBy<T extends KubeObject>(owner: Declared, child: T | undefined): T | undefined {
+  return child !== undefined && isOwnedBy(child, owner) ? child : undefined
 }
 
 function serviceTarget(service: KubeObject | undefined): ServiceTarget {

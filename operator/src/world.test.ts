@@ -1,5 +1,6 @@
 import { type DeclaredRow, isKind, type Kind, type Specs } from '@sallyport/schema'
 import { describe, expect, it } from 'vitest'
+import { type Declared, type KubeObject, type Owner, ownerReference, VERSIONS } from './object.ts'
 import { settingsOf } from './plan/settings.fixture.ts'
 import { ObjectStore } from './store.ts'
 import { World } from './world.ts'
@@ -174,5 +175,59 @@ describe('an object that is deleted while a finalizer keeps it', () => {
     at.work()
     at.store.remove('Connector', ending(child), 'told')
     expect(at.work()).toContain('RemoteNetwork/sallyport/office')
+  })
+})
+
+describe('what stands under the name of a child', () => {
+  const relay = object('Relay', 'sallyport', 'edge', { replicas: 1, address: { list: ['edge.example.com:443'] } })
+  const external = object('Connector', 'sallyport', 'edge-1', {
+    remoteNetworkRef: { name: 'office' },
+    deployment: 'External',
+  })
+  const network = object('RemoteNetwork', 'sallyport', 'edge', { connectors: { replicas: 0 } })
+  const surplus = object('Connector', 'sallyport', 'edge-1', { remoteNetworkRef: { name: 'edge' } })
+  const child = (kind: 'Deployment' | 'Service' | 'PodDisruptionBudget', name: string, owner: Owner): KubeObject => ({
+    ...{ apiVersion: VERSIONS[kind], kind },
+    metadata: {
+      ...metadataOf('sallyport', name),
+      labels: { 'sallyport.dev/relay': 'edge' },
+      ownerReferences: [ownerReference(owner)],
+    },
+  })
+  const removed = (kind: Kind, object: Declared, live: KubeObject) => {
+    const at = worldOf()
+    at.store.put('RemoteNetwork', office())
+    at.store.put(kind, object as unknown as KubeObject)
+    at.store.put(live.kind as 'Deployment', live)
+    const steps = at.plan(kind, 'sallyport', object.metadata.name)?.steps ?? []
+    return steps.flatMap(step => (step.do === 'remove' ? [`${step.object.kind} ${step.object.metadata.name}`] : []))
+  }
+
+  it.each<[string, Kind, Declared & Owner, Parameters<typeof child>[0], string, Owner]>([
+    ['a Deployment of an External Connector', 'Connector', external, 'Deployment', 'edge-1', relay],
+    ['a Deployment of a replica too many', 'Relay', relay, 'Deployment', 'edge-1', external],
+    ['a Service of a replica too many', 'Relay', relay, 'Service', 'edge-1', external],
+    ['the budget of a Relay of one replica', 'Relay', relay, 'PodDisruptionBudget', 'edge-relays', external],
+    ['the budget of a network', 'RemoteNetwork', network, 'PodDisruptionBudget', 'edge-connectors', relay],
+  ])(
+    'is removed where it is its own, and left alone where it is another object’s: %s',
+    (_, kind, object, of, name, other) => {
+      expect(removed(kind, object, child(of, name, object))).toEqual([`${of} ${name}`])
+      expect(removed(kind, object, child(of, name, other))).toEqual([])
+    },
+  )
+
+  it('does not run a Connector that is one too many, where it is another object’s', () => {
+    const owned = { ...surplus, metadata: { ...surplus.metadata, ownerReferences: [ownerReference(network)] } }
+    const removals = (live: KubeObject) => {
+      const at = worldOf()
+      at.store.put('RemoteNetwork', network)
+      at.store.put('Connector', owned)
+      at.store.put('Deployment', live)
+      const steps = at.plan('RemoteNetwork', 'sallyport', 'edge')?.steps ?? []
+      return steps.flatMap(step => (step.do === 'remove' ? step.object.kind : []))
+    }
+    expect(removals(child('Deployment', 'edge-1', owned))).toEqual(['Deployment'])
+    expect(removals(child('Deployment', 'edge-1', relay))).toEqual(['Connector'])
   })
 })
