@@ -4,6 +4,11 @@ import { describeKube, eventually } from './cluster.ts'
 import { KubeInstallation, type Live, NAMESPACE, object } from './installation.ts'
 
 const COLLECTION_MS = 50_000
+/** Says that pods keep apart from those of an application: several such terms of a pod have the same topology. */
+const apart = (app: string) => ({
+  topologyKey: 'kubernetes.io/hostname',
+  labelSelector: { matchLabels: { app } },
+})
 
 describeKube('what the operator makes', cluster => {
   let installation: KubeInstallation
@@ -73,13 +78,20 @@ describeKube('what the operator makes', cluster => {
       await cluster().kube(['patch', 'deployment', 'office-0', '-n', NAMESPACE, '-p', resumed])
     })
 
-    it('follows what the network says of its pods, amounts in anyone’s notation, and is silent then', async () => {
+    it('follows what the network says of its pods, in anyone’s notation, and is silent then', async () => {
       const connectors = {
         replicas: 2,
         drainSeconds: 5,
         logLevel: 'debug' as const,
         resources: { requests: { cpu: '0.1', memory: '67108864' } },
-        podTemplate: { nodeSelector: { zone: 'a' }, env: [{ name: 'TZ' as const, value: 'UTC' }] },
+        podTemplate: {
+          ...{ nodeSelector: { zone: 'a' }, env: [{ name: 'TZ' as const, value: 'UTC' }] },
+          affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [apart('a'), apart('b')] } },
+          topologySpreadConstraints: [
+            { ...apart('a'), maxSkew: 1, whenUnsatisfiable: 'ScheduleAnyway' },
+            { ...apart('b'), maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule' },
+          ],
+        },
       }
       await installation.apply(object('RemoteNetwork', 'office', { connectors }))
       const deployment = await eventually('the new pods', async () => {

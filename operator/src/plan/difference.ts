@@ -2,7 +2,8 @@
 const QUANTITY_PATH = /(^|\.)(requests|limits)\.[^.]+$/
 /** Lists that are sets or maps to the API server: what others have put into them stays, whatever is applied. */
 const SET_PATH = /^spec\.aliases$/
-const KEYS = ['name', 'group', 'mountPath', 'topologyKey']
+/** Members that together tell the items of a list apart, as they do to the API server; in all other lists the order does. */
+const KEYS = [['name'], ['group'], ['mountPath'], ['topologyKey', 'whenUnsatisfiable']]
 const FACTORS: Record<string, number> = {
   n: 1e-9,
   u: 1e-6,
@@ -31,10 +32,11 @@ export function differs(wanted: unknown, live: unknown, path = ''): boolean {
   if (Array.isArray(wanted)) {
     if (!Array.isArray(live)) return true
     if (SET_PATH.test(path)) return wanted.some(item => !live.includes(item))
-    const key = KEYS.find(name => wanted.every(item => typeof memberOf(item, name) === 'string'))
+    const key = KEYS.find(names => wanted.every(item => names.every(name => typeof memberOf(item, name) === 'string')))
     if (key === undefined && live.length !== wanted.length) return true
     return wanted.some((item, index) => {
-      const match = key === undefined ? live[index] : live.find(one => memberOf(one, key) === memberOf(item, key))
+      const isSame = (one: unknown) => key?.every(name => memberOf(one, name) === memberOf(item, name))
+      const match = key === undefined ? live[index] : live.find(isSame)
       return differs(item, match, `${path}.${index}`)
     })
   }
