@@ -1,10 +1,11 @@
+import type { Specs } from '@sallyport/schema'
 import { createCa, generateKeyPair, issueServingCertificate, privateKeyToPem } from '@sallyport/trust'
 import { describe, expect, it } from 'vitest'
-import { type Declared, type Secret, secretData } from '../object.ts'
+import { type Declared, type KubeObject, type Secret, secretData } from '../object.ts'
 import { planRelay } from './relay.ts'
 import type { RelayWorld } from './replica.ts'
 import { settingsOf } from './settings.fixture.ts'
-import type { Context, Settings } from './step.ts'
+import type { Context, Settings, Step } from './step.ts'
 
 const NOW = Date.parse('2030-01-01T00:00:00Z')
 const UID = '0f2b7b7e-2f5c-4a0b-9f0e-7d1f6c1a4b11'
@@ -54,6 +55,13 @@ const dos = (template: string, more: Partial<RelayWorld> = {}, changes: Partial<
 const conditionOf = (steps: ReturnType<typeof dos>, type: string) =>
   steps.flatMap(step => (step.do === 'status' ? (step.status.conditions ?? []) : [])).find(one => one.type === type)
 
+const child = (kind: string, name: string): KubeObject => ({
+  ...{ apiVersion: 'v1', kind },
+  metadata: { name, namespace: 'sallyport', labels: { 'sallyport.dev/relay': 'edge' } },
+})
+const removed = (steps: readonly Step[]) =>
+  steps.flatMap(step => (step.do === 'remove' ? [`${step.object.kind} ${step.object.metadata.name}`] : []))
+
 describe('a Relay', () => {
   it.each([
     ['the public URL', 'controller.example.com:7443', 'NameReserved'],
@@ -75,6 +83,38 @@ describe('a Relay', () => {
     const steps = dos('controller.example.com:7443', { secrets: [secret] })
     expect(steps).toContainEqual({ do: 'remove', object: secret })
     expect(steps.some(step => step.do === 'deleteRow')).toBe(true)
+  })
+
+  it('keeps the Services whose address is refused, and no others', () => {
+    const ingress = [{ hostname: 'controller.example.com' }]
+    const service = (name: string) => ({ ...child('Service', name), status: { loadBalancer: { ingress } } })
+    const services = ['edge-0', 'edge-1'].map(service)
+    const spec = { replicas: 1, address: { fromService: true } }
+    const about = { ...world('', { services }), relay: { ...relay(''), spec } }
+    const { steps } = planRelay(about, context())
+    expect(conditionOf(steps, 'Accepted')).toMatchObject({ reason: 'NameReserved' })
+    expect(removed(steps)).toEqual(['Service edge-1'])
+    const elsewhere = planRelay(about, context({ managedNamespaces: ['elsewhere'] }))
+    expect(removed(elsewhere.steps)).toEqual(['Service edge-0', 'Service edge-1'])
+  })
+
+  it('loses what runs its replicas when someone else runs them, of those that are too many as well', () => {
+    const names = ['edge-0', 'edge-1', 'edge-2']
+    const [secrets, deployments, services] = (['Secret', 'Deployment', 'Service'] as const).map(kind =>
+      names.map(name => child(kind, name)),
+    ) as [Secret[], KubeObject[], KubeObject[]]
+    const of = (spec: Specs['Relay']) =>
+      removed(
+        planRelay({ ...world(''), relay: { ...relay(''), spec }, secrets, deployments, services }, context()).steps,
+      )
+    const address = { template: 'r{index}.example.com:443' }
+    expect(of({ replicas: 3, address })).toEqual([])
+    expect(of({ replicas: 2, address })).toEqual(['Secret edge-2', 'Deployment edge-2', 'Service edge-2'])
+    expect(of({ replicas: 2, address, deployment: 'External' })).toEqual([
+      'Secret edge-2',
+      ...names.map(name => `Deployment ${name}`),
+      ...names.map(name => `Service ${name}`),
+    ])
   })
 })
 

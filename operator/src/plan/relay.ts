@@ -25,11 +25,17 @@ const relaySecret = parser(RelaySecret)
 export function planRelay(world: RelayWorld, context: Context): Plan {
   const { relay } = world
   const { controller, settings, nowMs } = context
-  const refusal = refuse(relay, settings.managedNamespaces) ?? reserved(world, context)
+  const unmanaged = refuse(relay, settings.managedNamespaces)
+  const refusal = unmanaged ?? reserved(world, context)
   const replicas = refusal === undefined ? replicasOf(world) : []
+  // The address that is refused may be that of a Service: without it there would be none to refuse, and it would be made again.
+  const exposed = unmanaged === undefined ? replicasOf(world) : []
   const surplus = relayRowUids(relay).filter(uid => !replicas.some(replica => replica.uid === uid))
   const removed: Plan = {
-    steps: [...surplus.flatMap(uid => deleteRow('relay', uid, controller)), ...surplusChildren(world, replicas)],
+    steps: [
+      ...surplus.flatMap(uid => deleteRow('relay', uid, controller)),
+      ...surplusChildren(world, replicas, exposed),
+    ],
   }
   if (refusal !== undefined) {
     return joinPlans(removed, planStatus(relay, [{ ...refusal, type: 'Ready' }, refusal], {}, nowMs))
@@ -68,12 +74,9 @@ function planReplica(world: RelayWorld, replica: Replica, context: Context): Pla
   const { controller } = context
   const { index, uid, name, address, child } = replica
   const steps: Step[] = []
-  const live = world.deployments.find(named(child))
   if (isManaged(relay)) {
     const service = relayService(relay, child, index)
     if (differs(service, world.services.find(named(child)))) steps.push({ do: 'apply', object: service })
-  } else if (live !== undefined) {
-    steps.push({ do: 'remove', object: live })
   }
   if (address === undefined) return { steps }
   const body: RelayBody = { metadata: rowMetadata(relay), index, name, address }
@@ -207,14 +210,19 @@ function keysOf(secret: Secret | undefined): RelaySecret['keys'] | undefined {
   }
 }
 
-function surplusChildren({ relay, secrets, deployments, services }: RelayWorld, replicas: readonly Replica[]): Step[] {
-  const isExternal = !isManaged(relay)
-  const isSurplus = (object: KubeObject, needsManaged: boolean) =>
-    (needsManaged && isExternal) || !replicas.some(({ child }) => child === object.metadata.name)
+/** Children of no replica. An External Relay has Secrets only. */
+function surplusChildren(
+  { relay, secrets, deployments, services }: RelayWorld,
+  replicas: readonly Replica[],
+  exposed: readonly Replica[],
+): Step[] {
+  const beyond = (wanted: readonly Replica[]) => (object: KubeObject) =>
+    !wanted.some(({ child }) => child === object.metadata.name)
+  const managed = (wanted: readonly Replica[]) => (isManaged(relay) ? wanted : [])
   return [
-    ...secrets.filter(secret => isSurplus(secret, false)),
-    ...deployments.filter(one => !isExternal && isSurplus(one, true)),
-    ...services.filter(one => isSurplus(one, true)),
+    ...secrets.filter(beyond(replicas)),
+    ...deployments.filter(beyond(managed(replicas))),
+    ...services.filter(beyond(managed(exposed))),
   ].map(object => ({ do: 'remove', object }))
 }
 
