@@ -37,5 +37,7 @@ export const MAX_TENANT_RESOURCE_BYTES = 8_000_000
 export const MAX_RELAY_NAME = 150
 /** Largest REST request body in bytes. */
 export const MAX_BODY_BYTES = 1024 * 1024
+/** Largest body of a Group in bytes: it takes all members and provider groups at their longest, each character written as six (`\u0001`). */
+export const MAX_GROUP_BODY_BYTES = 4 * 1024 * 1024
 /** Largest message on a control channel in bytes. */
 export const MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024

@@ -1,4 +1,14 @@
-import { canonicalJson } from '@sallyport/schema'
+import {
+  API_VERSION,
+  canonicalJson,
+  type GroupSpec,
+  MAX_EMAIL,
+  MAX_GROUP_BODY_BYTES,
+  MAX_MEMBERS,
+  MAX_NAME,
+  MAX_TEXT,
+  validateObject,
+} from '@sallyport/schema'
 import { secretHash } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bodies, type ControllerLab, type OperatorHand, startControllerLab, uid } from '../test/lab.ts'
@@ -36,6 +46,28 @@ describe('PUT', () => {
     const fields = (answer.body.fields as { field: string }[]).map(({ field }) => field)
     expect(fields).toEqual(expect.arrayContaining(['groups', 'extra']))
     expect((await operator.get('resource', 'bad')).status).toBe(404)
+  })
+
+  it('takes every Group that may be declared, and of other kinds no body of that size', async () => {
+    const long = (start: number, length: number) => String(start).padEnd(length, '\u0001')
+    const { metadata } = bodies.group('large', [])
+    const spec: GroupSpec = {
+      displayName: long(0, MAX_TEXT),
+      members: Array.from({ length: MAX_MEMBERS }, (_, index) => `${long(index, 64)}@${long(0, MAX_EMAIL - 65)}`),
+      identityProviderGroups: Array.from({ length: MAX_MEMBERS }, (_, index) => ({
+        provider: 'p'.repeat(MAX_NAME),
+        name: long(index, MAX_TEXT),
+      })),
+    }
+    const manifest = { apiVersion: API_VERSION, kind: 'Group', metadata: { name: 'large' }, spec }
+    expect(validateObject('Group', manifest)).toEqual([])
+    const size = Buffer.byteLength(JSON.stringify({ metadata, spec }))
+    expect(size).toBeGreaterThan(3_000_000)
+    expect(size).toBeLessThan(MAX_GROUP_BODY_BYTES)
+    expect(await operator.put('group', 'large', { metadata, spec })).toMatchObject({ changed: true })
+    const other = { ...bodies.network('large'), extra: ' '.repeat(size) }
+    const answer = await operator.as('PUT', operator.path('network', 'large'), other)
+    expect(answer).toMatchObject({ status: 413, body: { error: 'too_large' } })
   })
 
   it.each([

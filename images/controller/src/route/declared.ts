@@ -3,6 +3,7 @@ import {
   DeclaredRow,
   EnrolmentToken,
   MAX_BODY_BYTES,
+  MAX_GROUP_BODY_BYTES,
   RelayKeys,
   RelayKeysAcknowledged,
   SourceName,
@@ -43,7 +44,7 @@ function addKind(app: FastifyInstance, context: Context, kind: DeclaredKind): vo
   app.put<UidParameter>(
     url,
     {
-      bodyLimit: MAX_BODY_BYTES,
+      bodyLimit: kind === 'group' ? MAX_GROUP_BODY_BYTES : MAX_BODY_BYTES,
       schema: { tags, security, params: UidParameter, body, response: { 200: WriteResult } },
       ...forOperators(context),
     },
