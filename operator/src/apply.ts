@@ -17,7 +17,7 @@ import { type KubeObject, type Secret, secretData, secretText } from './object.t
 import { caBundleOf, issuingCaOf, unexpired } from './plan/ca.ts'
 import type { ServingPair } from './plan/certificate.ts'
 import { relaySecretWith } from './plan/relay.ts'
-import type { RelaySecretWant, ServingNames, Step } from './plan/step.ts'
+import { type RelaySecretWant, refusalOf, type ServingNames, type Step } from './plan/step.ts'
 import { renewTokenAtMs, withToken } from './plan/token.ts'
 import { type Provider, ProviderError } from './provider.ts'
 
@@ -109,11 +109,10 @@ function applyChild(object: KubeObject, deps: ApplyDeps): Promise<void> {
 
 /** What the API server refuses is told at the object that the child belongs to. */
 async function guarded(object: KubeObject, { mirror }: ApplyDeps, write: () => Promise<void>): Promise<void> {
-  const owner = object.metadata.ownerReferences?.[0]?.uid ?? ''
   try {
     await write()
   } catch (error) {
-    if (error instanceof ProviderError && error.code === 'refused') mirror.refused(owner, error.message)
+    if (error instanceof ProviderError && error.code === 'refused') mirror.refused(refusalOf(object), error.message)
     throw error
   }
 }

@@ -161,12 +161,11 @@ export class Reconciler {
     const plan = isKind(kind) ? world.plan(kind, namespace, name, now()) : world.planExposure(namespace, name, now())
     if (plan === undefined) return undefined
     const againAtMs = await this.#apply(plan)
-    const { uid } = this.#deps.provider.store.get(kind, namespace, name)?.metadata ?? {}
+    const { mirror } = this.#deps
+    const refused = world.writtenWith(kind, namespace, name).filter(uid => mirror.refusal(uid) !== undefined)
     // What was refused and is no longer wanted, or has gone through, is told no more.
-    if (uid !== undefined && this.#deps.mirror.refusal(uid) !== undefined) {
-      this.#deps.mirror.refused(uid, undefined)
-      this.#queue.add(key)
-    }
+    for (const uid of refused) mirror.refused(uid, undefined)
+    if (refused.length > 0) this.#queue.add(key)
     return againAtMs
   }
 

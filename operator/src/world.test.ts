@@ -2,6 +2,7 @@ import { type DeclaredRow, isKind, type Kind, type Specs } from '@sallyport/sche
 import { describe, expect, it } from 'vitest'
 import { type Declared, type KubeObject, type Owner, ownerReference, VERSIONS } from './object.ts'
 import { settingsOf } from './plan/settings.fixture.ts'
+import { refusalOf, runnerOf } from './plan/step.ts'
 import { ObjectStore } from './store.ts'
 import { World } from './world.ts'
 
@@ -54,6 +55,14 @@ const object = <K extends Kind>(kind: K, namespace: string, name: string, spec: 
 const namespaceOf = (name: string, labels: Record<string, string>) => ({
   ...{ apiVersion: 'v1', kind: 'Namespace' },
   metadata: { ...metadataOf('', name), labels },
+})
+const child = (kind: 'Deployment' | 'Service' | 'PodDisruptionBudget', name: string, owner: Owner): KubeObject => ({
+  ...{ apiVersion: VERSIONS[kind], kind },
+  metadata: {
+    ...metadataOf('sallyport', name),
+    labels: { 'sallyport.dev/relay': 'edge' },
+    ownerReferences: [ownerReference(owner)],
+  },
 })
 const office = (allowed: Specs['RemoteNetwork']['allowedNamespaces'] = []) =>
   object('RemoteNetwork', 'sallyport', 'office', { allowedNamespaces: allowed })
@@ -186,14 +195,6 @@ describe('what stands under the name of a child', () => {
   })
   const network = object('RemoteNetwork', 'sallyport', 'edge', { connectors: { replicas: 0 } })
   const surplus = object('Connector', 'sallyport', 'edge-1', { remoteNetworkRef: { name: 'edge' } })
-  const child = (kind: 'Deployment' | 'Service' | 'PodDisruptionBudget', name: string, owner: Owner): KubeObject => ({
-    ...{ apiVersion: VERSIONS[kind], kind },
-    metadata: {
-      ...metadataOf('sallyport', name),
-      labels: { 'sallyport.dev/relay': 'edge' },
-      ownerReferences: [ownerReference(owner)],
-    },
-  })
   const removed = (kind: Kind, object: Declared, live: KubeObject) => {
     const at = worldOf()
     at.store.put('RemoteNetwork', office())
@@ -229,5 +230,24 @@ describe('what stands under the name of a child', () => {
     }
     expect(removals(child('Deployment', 'edge-1', owned))).toEqual(['Deployment'])
     expect(removals(child('Deployment', 'edge-1', relay))).toEqual(['Connector'])
+  })
+})
+
+describe('what may be refused while an object is brought about', () => {
+  it('is what was written with it, and nothing of what is written with another', () => {
+    const at = worldOf()
+    const [network, connector] = [
+      office(),
+      object('Connector', 'sallyport', 'a', { remoteNetworkRef: { name: 'office' } }),
+    ]
+    at.store.put('RemoteNetwork', network)
+    at.store.put('Connector', connector)
+    const of = (kind: Kind, name: string) => new Set(at.world.writtenWith(kind, 'sallyport', name))
+    const deployment = child('Deployment', 'a', connector)
+    expect(refusalOf(deployment)).toBe(runnerOf(connector.metadata.uid))
+    expect(refusalOf({ ...deployment, kind: 'Secret' })).toBe(connector.metadata.uid)
+    expect(of('RemoteNetwork', 'office')).toEqual(new Set([network.metadata.uid, runnerOf(connector.metadata.uid)]))
+    expect(of('Connector', 'a')).toEqual(new Set([connector.metadata.uid]))
+    expect(of('Connector', 'b')).toEqual(new Set())
   })
 })

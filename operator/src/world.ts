@@ -18,7 +18,7 @@ import { planNetwork } from './plan/network.ts'
 import { type PublicUrlWorld, publicUrlOf } from './plan/public-url.ts'
 import { planRelay, relayRowUids } from './plan/relay.ts'
 import { planResource } from './plan/resource.ts'
-import type { Context, ControllerView, Plan, Settings } from './plan/step.ts'
+import { type Context, type ControllerView, type Plan, runnerOf, type Settings } from './plan/step.ts'
 import { ServiceIndex } from './service-index.ts'
 import type { Change, ObjectStore } from './store.ts'
 
@@ -101,6 +101,15 @@ export class World {
       return relayRowUids(object as unknown as Declared<'Relay'>).map(row => ({ kind: 'relay', uid: row }))
     const kinds = { RemoteNetwork: 'network', Connector: 'connector', Resource: 'resource', Group: 'group' } as const
     return [{ kind: kinds[kind], uid }]
+  }
+
+  /** UIDs for which something may be refused while an object is brought about: its own, those of its rows, and what runs its Connectors. */
+  writtenWith(kind: Kind | 'Service', namespace: string, name: string): string[] {
+    const object: KubeObject | undefined = this.#store.get(kind as 'Service', namespace, name)
+    if (object === undefined) return []
+    const rows = isKind(kind) ? this.rowsOf(kind, object).map(({ uid }) => uid) : []
+    const connectors = kind === 'RemoteNetwork' ? this.#gather.connectorsOf(nameOf(object)) : []
+    return [object.metadata.uid ?? '', ...rows, ...connectors.map(({ metadata }) => runnerOf(metadata.uid))]
   }
 
   /** Takes note of a change. Answers the objects that it concerns, as keys; `names` stands for those that {@link renamed} answers. */

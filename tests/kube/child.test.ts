@@ -116,6 +116,45 @@ describeKube('what the operator makes', cluster => {
       })
     })
 
+    it('is not what someone else has made under its name: network and Connector say so, once, until it is gone', async () => {
+      const labels = { app: 'theirs' }
+      const container = { name: 'theirs', image: 'theirs' }
+      await installation.apply({
+        ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'lab-0', namespace: NAMESPACE, labels } },
+        spec: {
+          selector: { matchLabels: labels },
+          template: { metadata: { labels }, spec: { containers: [container] } },
+        },
+      })
+      const theirs = await appears('Deployment', 'lab-0')
+      await installation.apply(object('RemoteNetwork', 'lab', { connectors: { replicas: 1 } }))
+      const refused = { status: 'False', reason: 'Refused' }
+      for (const kind of ['RemoteNetwork', 'Connector'] as const) {
+        const name = kind === 'Connector' ? 'lab-0' : 'lab'
+        await installation.condition(kind, name, { type: 'Ready', ...refused })
+        const { message } = await installation.condition(kind, name, { type: 'Progressing', ...refused })
+        expect(message).toContain('Deployment sallyport/lab-0 is there already')
+      }
+      await installation.settled()
+      const before = installation.operatorWrites().length
+      const failures = async () => {
+        const metric = await installation.metrics.registry.getSingleMetric('sallyport_operator_failures_total')?.get()
+        return metric?.values.find(({ labels }) => labels?.kind === 'RemoteNetwork')?.value ?? 0
+      }
+      const from = await failures()
+      await eventually('some more attempts', async () => ((await failures()) >= from + 2 ? true : undefined))
+      expect(installation.operatorWrites().slice(before)).toEqual([])
+      expect((await installation.find('Deployment', 'lab-0'))?.metadata.uid).toBe(theirs.metadata.uid)
+      await cluster().kube(['delete', 'deployment', 'lab-0', '-n', NAMESPACE])
+      await eventually('its own', async () => {
+        const live = await installation.find('Deployment', 'lab-0')
+        return live !== undefined && owners(live)?.length === 1 ? live : undefined
+      })
+      await installation.condition('Connector', 'lab-0', { type: 'Ready', status: 'False', reason: 'NotEnrolled' })
+      await installation.condition('RemoteNetwork', 'lab', { type: 'Progressing', status: 'True' })
+      await cluster().kube(['delete', 'remotenetworks.sallyport.dev', 'lab', '-n', NAMESPACE])
+    }, 180_000)
+
     it('goes down to the number of replicas', async () => {
       await installation.apply(network(1))
       await vanishes('Connector', 'office-1')
@@ -156,6 +195,15 @@ describeKube('what the operator makes', cluster => {
       await installation.apply(relay(1))
       for (const kind of ['Deployment', 'Service', 'Secret']) await vanishes(kind, 'edge-1')
       expect(await installation.find('Secret', 'edge-0')).toBeDefined()
+    })
+
+    it('is no matter of a Connector of the same name', async () => {
+      const before = await appears('Deployment', 'edge-0')
+      const namesake = object('Connector', 'edge-0', { remoteNetworkRef: { name: 'office' }, deployment: 'External' })
+      await installation.apply(namesake)
+      await installation.condition('Connector', 'edge-0', { type: 'Enrolled', status: 'False', reason: 'Refused' })
+      expect((await installation.find('Deployment', 'edge-0'))?.metadata.uid).toBe(before.metadata.uid)
+      await cluster().kube(['delete', 'connectors.sallyport.dev', 'edge-0', '-n', NAMESPACE])
     })
 
     it('never takes over a Secret that someone else has made', async () => {

@@ -30,7 +30,7 @@ end
 if obj.status.observedGeneration ~= obj.metadata.generation then
   return { status = "Progressing", message = "the operator has not looked at this generation yet" }
 end
-if progressing ~= nil and progressing.reason == "RolloutStuck" then
+if progressing ~= nil and (progressing.reason == "RolloutStuck" or progressing.reason == "Refused") then
   return { status = "Degraded", message = progressing.message }
 end
 if ready.status ~= "True" then

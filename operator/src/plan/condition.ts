@@ -13,6 +13,8 @@ import type { ControllerView, Plan, Step } from './step.ts'
 export type Verdict = { type: ConditionType; status: Condition['status']; reason: Reason; message: string }
 
 const MAX_MESSAGE = 1024
+/** Reasons of Progressing for which someone has to do something. */
+const STUCK = new Set(['RolloutStuck', 'Refused'])
 
 export const isTrue = <T extends ConditionType>(type: T, reason: ReasonOn<T>, message: string): Verdict => ({
   type,
@@ -99,11 +101,12 @@ function readyEvent(object: Declared, conditions: readonly Condition[]): Step[] 
   return [{ do: 'event', object, type, reason: reasonOf(after), message: after.message }]
 }
 
-/** A stuck change leaves the object ready, so that Ready does not tell of it. */
+/** A stuck change may leave the object ready, so that Ready does not tell of it. */
 function stuckEvent(object: Declared, conditions: readonly Condition[]): Step[] {
   const [before, after] = [conditionOf(object, 'Progressing'), conditions.find(({ type }) => type === 'Progressing')]
-  if (after?.reason !== 'RolloutStuck' || before?.reason === after.reason) return []
-  return [{ do: 'event', object, type: 'Warning', reason: after.reason, message: after.message }]
+  if (after === undefined || !STUCK.has(after.reason) || before?.reason === after.reason) return []
+  if (conditions.some(({ type, reason }) => type === 'Ready' && reason === after.reason)) return []
+  return [{ do: 'event', object, type: 'Warning', reason: reasonOf(after), message: after.message }]
 }
 
 /** The operator writes reasons of its own list only. */

@@ -4,7 +4,7 @@ import { type Declared, type Secret, secretData, secretText } from '../object.ts
 import { planConnector } from './connector.ts'
 import { bodyDigest, rowMetadata } from './row.ts'
 import { settingsOf } from './settings.fixture.ts'
-import type { Context, Plan, Settings } from './step.ts'
+import { type Context, type Plan, runnerOf, type Settings } from './step.ts'
 import { renewTokenAtMs, wantsToken, withToken } from './token.ts'
 
 const NOW = 1_700_000_000_000
@@ -81,7 +81,7 @@ const trust: OperatorTrust = {
   tenantCa: 'tenant ca',
   jwks: { clientAcl: { keys: [] }, connectorAcl: { keys: [] }, relayPass: { keys: [] } },
 }
-const context = (rows: DeclaredRow[], known = true): Context => ({
+const context = (rows: DeclaredRow[], known = true, refusals: Record<string, string> = {}): Context => ({
   nowMs: NOW,
   publicUrl: 'https://outside',
   settings: settingsOf({ imagePullSecrets: ['regcred'] }),
@@ -91,7 +91,7 @@ const context = (rows: DeclaredRow[], known = true): Context => ({
     trust,
     row: uid => rows.find(row => row.uid === uid),
     slot: uid => rows.find(row => row.uid === uid)?.slot,
-    refusal: () => undefined,
+    refusal: uid => refusals[uid],
   },
 })
 const digest = bodyDigest({ metadata: rowMetadata(connector), network: NETWORK, spec: connector.spec })
@@ -167,6 +167,29 @@ describe('a Connector', () => {
       status: { conditions: [{ ...condition, lastTransitionTime: '2030-01-01T00:00:00Z' }] },
     }
     expect(planConnector({ ...world, connector: before }, context([], false)).steps).toEqual([])
+  })
+
+  it.each([
+    ['of itself or its Secret', CONNECTOR],
+    ['of what runs it', runnerOf(CONNECTOR)],
+  ])('says what was refused %s, enrolled or not, and nothing where nothing was', (_, uid) => {
+    const verdicts = (state: SlotState, refusals: Record<string, string>) => {
+      const { steps } = planConnector(world, context([networkRow, row(state)], true, refusals))
+      const conditions = steps.flatMap(step => (step.do === 'status' ? (step.status.conditions ?? []) : []))
+      return conditions
+        .filter(({ type, reason }) => type === 'Ready' || reason === 'Refused')
+        .map(({ type, status, reason, message }) => `${type} ${status} ${reason}: ${message}`)
+    }
+    const { connectorId: _id, ...vacant } = slot({ connected: false, registered: false, ready: false })
+    const ready = 'Ready True Ready: everything that it needs is there'
+    expect(verdicts(slot(), { [uid]: 'no' })).toEqual([ready, 'Progressing False Refused: no'])
+    expect(verdicts(vacant, { [uid]: 'no' })).toEqual([
+      'Ready False Refused: no',
+      'Enrolled False Refused: no',
+      'Progressing False Refused: no',
+    ])
+    expect(verdicts(slot(), { [NETWORK]: 'no' })).toEqual([ready])
+    expect(verdicts(vacant, {})).toEqual([expect.stringContaining('Ready False NotEnrolled')])
   })
 
   it('says at once that someone else tries to enrol, and says it once', () => {

@@ -7,7 +7,7 @@ import { isManaged, refuse } from './managed.ts'
 import { hasPublicCa } from './public-url.ts'
 import { isUsable } from './resource.ts'
 import { deleteRow, putRow, rowMetadata } from './row.ts'
-import { type Context, joinPlans, type Plan, type Step } from './step.ts'
+import { type Context, joinPlans, type Plan, runnerOf, type Step } from './step.ts'
 import { replaceTokenAtMs, TOKEN_ID_ANNOTATION, TOKEN_RENEW_ANNOTATION, wantsToken, withToken } from './token.ts'
 
 /** A Connector, its network and its children as they are. */
@@ -97,10 +97,10 @@ function statusOf(connector: Declared<'Connector'>, { controller, nowMs }: Conte
   const { uid, name, namespace } = connector.metadata
   const accepted = isTrue('Accepted', 'Accepted', 'the Connector is accepted')
   const slot = controller.slot(uid)
+  const refusal = controller.refusal(uid) ?? controller.refusal(runnerOf(uid))
   if (slot === undefined) {
     // While nothing is known of the Controller, what was said before stays.
     if (!controller.known && connector.status?.conditions !== undefined) return { steps: [] }
-    const refusal = controller.refusal(uid)
     const enrolled =
       refusal !== undefined
         ? isFalse('Enrolled', 'Refused', refusal)
@@ -114,12 +114,16 @@ function statusOf(connector: Declared<'Connector'>, { controller, nowMs }: Conte
   const enrolled = is(
     connectorId !== undefined,
     isTrue('Enrolled', 'Enrolled', 'a Connector has bound its key to the slot'),
-    isFalse(
-      'Enrolled',
-      'NotEnrolled',
-      `no Connector has enrolled with Secret ${namespace}/${connectorChildName(name)}`,
-    ),
+    refusal === undefined
+      ? isFalse(
+          'Enrolled',
+          'NotEnrolled',
+          `no Connector has enrolled with Secret ${namespace}/${connectorChildName(name)}`,
+        )
+      : isFalse('Enrolled', 'Refused', refusal),
   )
+  // The Connector that is there goes on as it is.
+  const stuck = refusal === undefined ? [] : [isFalse('Progressing', 'Refused', refusal)]
   const connectedVerdict = is(
     connected,
     isTrue('ControllerConnected', 'Connected', 'the Connector has contact with the Controller'),
@@ -143,7 +147,7 @@ function statusOf(connector: Declared<'Connector'>, { controller, nowMs }: Conte
   const verdicts = [accepted, enrolled, connectedVerdict, registeredVerdict]
   const status = planStatus(
     connector,
-    [summary(verdicts), ...verdicts, ...conflict],
+    [summary(verdicts), ...verdicts, ...conflict, ...stuck],
     { ...(connectorId === undefined ? {} : { connectorID: connectorId }), ...(version ? { version } : {}) },
     nowMs,
   )

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type Declared, type KubeObject, ownerReference } from '../object.ts'
 import { type ConnectorChildren, planNetwork } from './network.ts'
 import { settingsOf } from './settings.fixture.ts'
-import type { Context, Step } from './step.ts'
+import { type Context, runnerOf, type Step } from './step.ts'
 
 const metadata = { namespace: 'sallyport', generation: 1, creationTimestamp: '2030-01-01T00:00:00Z' }
 const network: Declared<'RemoteNetwork'> = {
@@ -23,7 +23,7 @@ const surplus: ConnectorChildren = { connector: connector('office-1', network), 
 const stopped: ConnectorChildren = { ...surplus, deployment: undefined }
 
 /** A Controller that is reached and says of every slot whether its Connector is connected. */
-const context = (connected: boolean, reachable = true): Context => ({
+const context = (connected: boolean, reachable = true, refusals: Record<string, string> = {}): Context => ({
   nowMs: 0,
   publicUrl: 'https://outside',
   settings: settingsOf(),
@@ -33,7 +33,7 @@ const context = (connected: boolean, reachable = true): Context => ({
     trust: undefined,
     row: () => undefined,
     slot: () => ({ connected, registered: connected, ready: connected }) as SlotState,
-    refusal: () => undefined,
+    refusal: uid => refusals[uid],
   },
 })
 const plan = (member: ConnectorChildren, about: Context) =>
@@ -63,5 +63,44 @@ describe('a Connector that is one too many', () => {
 
   it('is left alone when a person has declared it', () => {
     expect(removed({ ...stopped, connector: connector('office-1') }, context(false))).toEqual([])
+  })
+})
+
+describe('what was refused', () => {
+  const own: ConnectorChildren = { connector: connector('office-0', network), secret: undefined, deployment: undefined }
+  const verdicts = (connected: boolean, refusals: Record<string, string>) => {
+    const { steps } = plan(own, context(connected, true, refusals))
+    const status = steps.find(step => step.do === 'status')?.status
+    const events = steps.flatMap(step => (step.do === 'event' && step.reason === 'Refused' ? step.message : []))
+    const conditions = (status?.conditions ?? []).map(({ type, status, reason }) => `${type} ${status} ${reason}`)
+    return { conditions, events }
+  }
+
+  it.each([
+    ['the network', 'n'],
+    ['what runs a Connector', runnerOf('office-0')],
+  ])('of %s is told once, whether Connectors are ready or not', (_, uid) => {
+    expect(verdicts(true, { [uid]: 'no' })).toEqual({
+      conditions: [
+        'Ready True Ready',
+        'Accepted True Accepted',
+        'Available True ConnectorsReady',
+        'Progressing False Refused',
+      ],
+      events: ['no'],
+    })
+    expect(verdicts(false, { [uid]: 'no' })).toEqual({
+      conditions: [
+        'Ready False Refused',
+        'Accepted True Accepted',
+        'Available False Refused',
+        'Progressing False Refused',
+      ],
+      events: ['no'],
+    })
+  })
+
+  it('of others is not', () => {
+    expect(verdicts(true, { [runnerOf('elsewhere')]: 'no', 'office-0': 'no' }).events).toEqual([])
   })
 })

@@ -8,7 +8,7 @@ import { childLabels, networkSelector } from './label.ts'
 import { isManaged, refuse } from './managed.ts'
 import { hasReadyPod, type Member, planRollout, progressing } from './rollout.ts'
 import { deleteRow, putRow, rowMetadata } from './row.ts'
-import { type Context, joinPlans, type Plan, type Step } from './step.ts'
+import { type Context, joinPlans, type Plan, runnerOf, type Step } from './step.ts'
 import { holdsToken } from './token.ts'
 import { connectorDeployment } from './workload.ts'
 
@@ -60,9 +60,11 @@ export function planNetwork({ network, members, budget }: NetworkWorld, context:
   const counts = controller.known
     ? { desired: desiredCount(network, connectors), ready }
     : (network.status?.connectors ?? { desired: connectors.length, ready: 0 })
+  const written = [uid, ...managed.map(({ connector }) => runnerOf(connector.metadata.uid))]
+  const refused = written.map(one => controller.refusal(one)).find(one => one !== undefined)
   const verdicts = [
     isTrue('Accepted', 'Accepted', 'the RemoteNetwork is accepted'),
-    available(`${namespace}/${network.metadata.name}`, counts, context, network),
+    available(`${namespace}/${network.metadata.name}`, counts, refused, context),
   ]
   const said = `${counts.ready} of ${counts.desired} Connectors are ready`
   const settled =
@@ -82,7 +84,7 @@ export function planNetwork({ network, members, budget }: NetworkWorld, context:
     { steps },
     planStatus(
       network,
-      [summary(verdicts), ...verdicts, progressing(network, rollout, settled)],
+      [summary(verdicts), ...verdicts, progressing(network, rollout, { settled, refused })],
       { connectors: counts },
       nowMs,
     ),
@@ -148,14 +150,13 @@ const replicasOf = (network: Declared<'RemoteNetwork'>) => network.spec?.connect
 function available(
   name: string,
   counts: { desired: number; ready: number },
+  refused: string | undefined,
   { controller }: Context,
-  network: Declared<'RemoteNetwork'>,
 ): Verdict {
   if (counts.ready > 0) return isTrue('Available', 'ConnectorsReady', `Connectors of ${name} are ready`)
   if (!controller.known)
     return isFalse('Available', 'ControllerUnavailable', 'the operator has no contact with the Controller')
-  const refusal = controller.refusal(network.metadata.uid)
-  if (refusal !== undefined) return isFalse('Available', 'Refused', refusal)
+  if (refused !== undefined) return isFalse('Available', 'Refused', refused)
   const none = `${name} has no Connectors: set spec.connectors.replicas, or declare External ones`
   return isFalse('Available', 'NoConnectorReady', counts.desired === 0 ? none : `no Connector of ${name} is ready`)
 }

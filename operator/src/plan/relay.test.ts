@@ -98,6 +98,19 @@ describe('a Relay', () => {
     expect(removed(elsewhere.steps)).toEqual(['Service edge-0', 'Service edge-1'])
   })
 
+  it('says what was refused of it while it serves, and not what was of another', () => {
+    const { controller, ...rest } = context()
+    const registered = { keyIds: ['1'], acknowledgedKeyIds: ['1'], registered: true }
+    const row = (uid: string) => ({ ...{ kind: 'relay' as const, uid, digest: 'x', revision: 1 }, relay: registered })
+    const verdicts = (refused: string) => {
+      const refusal = (uid: string) => (uid === refused ? 'no' : undefined)
+      const { steps } = planRelay(world('192.0.2.1:443'), { ...rest, controller: { ...controller, row, refusal } })
+      return ['Ready', 'Progressing'].map(type => conditionOf(steps, type)?.reason)
+    }
+    expect(verdicts(UID)).toEqual(['Ready', 'Refused'])
+    expect(verdicts('another')).toEqual(['Ready', 'RollingOut'])
+  })
+
   it('loses what runs its replicas when someone else runs them, of those that are too many as well', () => {
     const names = ['edge-0', 'edge-1', 'edge-2']
     const [secrets, deployments, services] = (['Secret', 'Deployment', 'Service'] as const).map(kind =>

@@ -244,24 +244,27 @@ function statusOf(world: RelayWorld, replicas: readonly Replica[], rollout: Roll
     ready < replicas.length ? isTrue('Progressing', 'Working', all) : isFalse('Progressing', 'Settled', all)
   const isUncertified = (replica: Replica) => certificateOf(world, replica, context) === undefined
   const uncertified = settings.certificates === 'external' ? replicas.find(isUncertified) : undefined
+  const refused = [relay.metadata.uid, ...replicas.map(({ uid }) => uid)]
+    .map(uid => controller.refusal(uid))
+    .find(reason => reason !== undefined)
   const available = availability(
     relay,
-    replicas,
-    { ready, endpoints: endpoints.length, uncertified },
+    { ready, endpoints: endpoints.length, uncertified, refused },
     { controller, settings },
   )
   return planStatus(
     relay,
-    [summary([accepted, available]), accepted, available, progressing(relay, rollout, settled)],
+    [summary([accepted, available]), accepted, available, progressing(relay, rollout, { settled, refused })],
     { ...(endpoints.length > 0 ? { endpoints } : {}), ready },
     nowMs,
   )
 }
 
+type Seen = { ready: number; endpoints: number; uncertified: Replica | undefined; refused: string | undefined }
+
 function availability(
   relay: Declared<'Relay'>,
-  replicas: readonly Replica[],
-  { ready, endpoints, uncertified }: { ready: number; endpoints: number; uncertified: Replica | undefined },
+  { ready, endpoints, uncertified, refused }: Seen,
   { controller, settings }: Pick<Context, 'controller' | 'settings'>,
 ): Verdict {
   const name = `${relay.metadata.namespace}/${relay.metadata.name}`
@@ -275,10 +278,7 @@ function availability(
       : '; only a load balancer can give one, for the operator may not read Nodes'
     return isFalse('Available', 'AddressPending', `the Services of ${name} have no address yet${byNode}`)
   }
-  const refusal = [relay.metadata.uid, ...replicas.map(({ uid }) => uid)]
-    .map(uid => controller.refusal(uid))
-    .find(reason => reason !== undefined)
-  if (refusal !== undefined) return isFalse('Available', 'Refused', refusal)
+  if (refused !== undefined) return isFalse('Available', 'Refused', refused)
   if (uncertified !== undefined) {
     const secret = `${relay.metadata.namespace}/${issuedName(uncertified.child)}`
     return isFalse('Available', 'CertificatePending', `Secret ${secret} holds no certificate for ${uncertified.name}`)

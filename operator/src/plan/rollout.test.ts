@@ -130,9 +130,17 @@ describe('Progressing', () => {
   const object = (conditions: Verdict[]) => ({ status: { conditions } }) as unknown as Declared<'RemoteNetwork'>
   it('stays as it was until Kubernetes has looked', () => {
     const rollout = planRollout([member('a', 'new', { ...READY, observedGeneration: 1 })], 'cluster')
-    expect(progressing(object([before]), rollout, settled)).toEqual(before)
-    expect(progressing(object([]), rollout, settled)).toEqual(settled)
-    expect(progressing(object([before]), planRollout([member('a', 'new')], 'cluster'), settled)).toEqual(settled)
+    const about = { settled, refused: undefined }
+    expect(progressing(object([before]), rollout, about)).toEqual(before)
+    expect(progressing(object([]), rollout, about)).toEqual(settled)
+    expect(progressing(object([before]), planRollout([member('a', 'new')], 'cluster'), about)).toEqual(settled)
+  })
+
+  it('says what was refused before anything else, and not for longer', () => {
+    const rollout = planRollout([member('a', 'new', { ...READY, observedGeneration: 1 })], 'cluster')
+    const refused = isFalse('Progressing', 'Refused', 'no')
+    expect(progressing(object([before]), rollout, { settled, refused: 'no' })).toEqual(refused)
+    expect(progressing(object([refused]), rollout, { settled, refused: undefined })).toEqual(settled)
   })
 })
 

@@ -50,12 +50,17 @@ export function planRollout(members: readonly Member[], platform: Settings['plat
   return { steps, verdict: verdictOf({ members, missing, outdated, unsettled, next: changed[0] }) }
 }
 
-/** What Progressing says of `object`; `settled` is for when its Deployments are at rest. */
-export function progressing(object: Declared, { verdict }: Rollout, settled: Verdict): Verdict {
+/** What Progressing says of `object`; `settled` is for when its Deployments are at rest, `refused` why what is wanted was refused. */
+export function progressing(
+  object: Declared,
+  { verdict }: Rollout,
+  { settled, refused }: { settled: Verdict; refused: string | undefined },
+): Verdict {
+  if (refused !== undefined) return isFalse('Progressing', 'Refused', refused)
   if (verdict !== 'asBefore') return verdict ?? settled
   const before = conditionOf(object, 'Progressing')
   // The operator has written it.
-  return before === undefined ? settled : (before as Verdict)
+  return before === undefined || before.reason === 'Refused' ? settled : (before as Verdict)
 }
 
 /** Whether a Deployment's pod is ready, whichever template it is of. Where nothing is known of pods, it is. */

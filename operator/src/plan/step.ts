@@ -59,8 +59,18 @@ export type ControllerView = {
   row(uid: string): DeclaredRow | undefined
   slot(uid: string): SlotState | undefined
   trust: OperatorTrust | undefined
-  /** Why the Controller refused the row's last PUT. */
+  /** Why the Controller refused an object's last PUT, or the API server one of its children. `uid` may be that of {@link runnerOf}. */
   refusal(uid: string): string | undefined
+}
+
+/** Stands for what runs a Connector, where something is refused: that is written with its RemoteNetwork, all else with the Connector. */
+export const runnerOf = (connector: string): string => `${connector}/Deployment`
+
+/** The UID for which the refusal of a child counts. */
+export function refusalOf({ kind, metadata }: KubeObject): string {
+  const [owner] = metadata.ownerReferences ?? []
+  const uid = owner?.uid ?? ''
+  return kind === 'Deployment' && owner?.kind === 'Connector' ? runnerOf(uid) : uid
 }
 
 /** What does not come from objects. */

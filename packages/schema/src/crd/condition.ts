@@ -3,7 +3,7 @@ import type { Kind } from './kind.ts'
 /** Conditions of each kind beside Ready, in the order in which they are judged: the first that is False gives Ready its reason. */
 export const CONDITIONS = {
   RemoteNetwork: ['Accepted', 'Available', 'Progressing'],
-  Connector: ['Accepted', 'Enrolled', 'Registered', 'ControllerConnected', 'EnrolmentConflict'],
+  Connector: ['Accepted', 'Enrolled', 'Registered', 'ControllerConnected', 'EnrolmentConflict', 'Progressing'],
   Resource: ['Accepted', 'ResolvedRefs', 'Programmed'],
   Group: ['Accepted', 'Programmed'],
   Relay: ['Accepted', 'Available', 'Progressing'],

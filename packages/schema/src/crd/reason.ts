@@ -79,7 +79,7 @@ export const REASONS = {
     remedy: "Look at the Controller's pods, and at the operator's log for the reason.",
   },
   Refused: {
-    on: ['Programmed', 'Enrolled', 'Available'],
+    on: ['Programmed', 'Enrolled', 'Available', 'Progressing'],
     meaning: 'The Controller or the API server refused what the operator wrote; the message says why.',
     remedy: 'Do what the message says.',
   },
