@@ -4,8 +4,8 @@ import { randomId } from '@sallyport/trust'
 import { type ApplyDeps, applyStep } from './apply.ts'
 import type { Mirror, MirrorChange } from './controller/mirror.ts'
 import type { OperatorMetrics } from './metrics.ts'
-import type { AnyKind } from './object.ts'
-import { type Hold, planRemoval } from './plan/removal.ts'
+import type { AnyKind, KubeObject } from './object.ts'
+import { type Hold, isTaking, planRemoval, takenRows } from './plan/removal.ts'
 import type { Plan, Step } from './plan/step.ts'
 import { type Provider, ProviderError } from './provider.ts'
 import { Queue } from './queue.ts'
@@ -42,7 +42,12 @@ export class Reconciler {
   readonly #removals = new Map<string, { kind: DeclaredKind; uid: string }[]>()
   #relistedAtMs: number | undefined
   #failed: AnyKind[] = []
+  #listing: Promise<AnyKind[]> | undefined
   #hold: Hold | undefined
+  /** Keys that no plan has been made for since the start. */
+  readonly #unjudged = new Set<string>()
+  /** Rows that the first plan of a key would have taken: nobody knows yet whether that is for a broken list. */
+  readonly #doubted = new Map<string, string[]>()
   #listed = false
   #begun = false
 
@@ -79,12 +84,15 @@ export class Reconciler {
 
   objectChanged(change: Change): void {
     const { world } = this.#deps
+    if (change.missing) {
+      this.#decideSoon()
+      return
+    }
     const concerned = world.concerned(change)
     if (!this.#listed) return
     for (const key of concerned) if (this.#begun || key === 'authority') this.#queue.add(key)
-    if (change.gone === undefined || !isKind(change.kind)) return
-    if (change.gone === 'listed') this.#queue.add('removal')
-    else this.#forget(change.object.metadata.uid ?? '', world.rowsOf(change.kind, change.object))
+    if (change.gone !== 'told' || !isKind(change.kind)) return
+    this.#forget(change.object.metadata.uid ?? '', world.rowsOf(change.kind, change.object))
   }
 
   controllerChanged(change: MirrorChange): void {
@@ -135,9 +143,24 @@ export class Reconciler {
   }
 
   #all(): undefined {
+    const keys = this.#deps.world.allKeys()
+    if (!this.#begun) for (const key of keys) if (key !== 'authority') this.#unjudged.add(key)
     this.#begun = true
-    for (const key of this.#deps.world.allKeys()) this.#queue.add(key)
+    for (const key of keys) this.#queue.add(key)
     this.#queue.add('removal')
+  }
+
+  /** Decides about removals once what is being taken in, or planned, at this moment is whole. */
+  #decideSoon(): void {
+    if (this.#begun) queueMicrotask(() => this.#queue.add('removal'))
+  }
+
+  /** Lists everything again, one round at a time. */
+  async #list(): Promise<void> {
+    this.#listing ??= this.#deps.provider.resync().finally(() => {
+      this.#listing = undefined
+    })
+    this.#took(await this.#listing)
   }
 
   /** What all rests on, what someone has changed and no status answers yet, and what has to be taken from people, goes first. */
@@ -157,8 +180,7 @@ export class Reconciler {
     if (kind === 'resync') return this.#resync()
     if (kind === 'all') return this.#all()
     if (!isKind(kind) && kind !== 'Service') return undefined
-    const { world, now } = this.#deps
-    const plan = isKind(kind) ? world.plan(kind, namespace, name, now()) : world.planExposure(namespace, name, now())
+    const plan = this.#plan(key, kind, namespace, name)
     if (plan === undefined) return undefined
     const againAtMs = await this.#apply(plan)
     const { mirror } = this.#deps
@@ -167,6 +189,21 @@ export class Reconciler {
     for (const uid of refused) mirror.refused(uid, undefined)
     if (refused.length > 0) this.#queue.add(key)
     return againAtMs
+  }
+
+  /** Undefined where there is nothing to plan for, or it is missing: then it stays as it is. */
+  #plan(key: string, kind: Kind | 'Service', namespace: string, name: string): Plan | undefined {
+    const { world, provider, mirror, now } = this.#deps
+    // Before the rows are known no plan takes any.
+    const isFirst = mirror.known && this.#unjudged.delete(key)
+    const isDoubted = mirror.known && this.#doubted.delete(key)
+    if (isFirst && this.#unjudged.size === 0) this.#decideSoon()
+    if (provider.store.isMissing(kind, namespace, name)) return undefined
+    const plan = isKind(kind) ? world.plan(kind, namespace, name, now()) : world.planExposure(namespace, name, now())
+    const taken = isFirst || isDoubted ? takenRows(plan?.steps ?? [], uid => mirror.row(uid) !== undefined) : []
+    if (plan === undefined || taken.length === 0) return plan
+    this.#doubted.set(key, taken)
+    return { ...plan, steps: plan.steps.filter(step => !isTaking(step) && !isTold(step)) }
   }
 
   async #apply({ steps, wakeAtMs }: Plan): Promise<number | undefined> {
@@ -198,15 +235,16 @@ export class Reconciler {
   }
 
   async #removal(): Promise<number | undefined> {
-    const { mirror, world, provider, log, removalWaitSeconds, now } = this.#deps
-    if (!mirror.known) return undefined
+    const { mirror, provider, log, removalWaitSeconds, now } = this.#deps
     const hold = this.#hold
     const confirmed = hold === undefined ? undefined : await provider.confirmation()
-    const isDue = hold !== undefined && (confirmed === hold.code || now() >= hold.sinceMs + removalWaitSeconds * 1000)
-    if (isDue) this.#took(await provider.resync())
+    if (hold !== undefined && (confirmed === hold.code || now() >= hold.nextMs)) await this.#list()
+    // A round that is under way, and the last of the first plans, ask for a decision themselves.
+    if (!mirror.known || this.#listing !== undefined || this.#unjudged.size > 0) return undefined
+    const missing = provider.store.missing().filter(({ kind }) => !this.#failed.includes(kind))
     const decision = planRemoval({
+      ...this.#falling(missing),
       rows: mirror.rows(),
-      declared: world.declaredUids(),
       failed: this.#failed.flatMap(kind => (isKind(kind) ? ROW_KINDS[kind] : [])),
       hold,
       confirmed,
@@ -214,32 +252,56 @@ export class Reconciler {
       waitMs: removalWaitSeconds * 1000,
       code: randomId(),
     })
-    if (decision.kind === 'hold') {
-      this.#hold = decision.hold
-      const { count, of, isNew, hold, wakeAtMs } = decision
-      if (isNew) {
-        const message = `${count} of ${of} rows would be removed, since no object declares them; this waits. To go on at once, confirm with ${hold.code}`
-        log.warn({ count, of, code: hold.code }, 'a removal of many rows waits')
-        await provider.announce({ type: 'Warning', reason: 'RemovalHeld', message })
-      }
-      return Math.min(wakeAtMs, now() + CONFIRM_POLL_MS)
+    if (decision.kind === 'remove') return this.#remove(missing, decision.rows)
+    this.#hold = decision.hold
+    const { count, of, isNew } = decision
+    const { code, nextMs } = decision.hold
+    if (isNew) {
+      const message = `${count} of ${of} rows would be removed, since no object declares them or what they name is missing; this waits. To go on at once, confirm with ${code}`
+      log.warn({ count, of, code }, 'a removal of many rows waits')
+      await provider.announce({ type: 'Warning', reason: 'RemovalHeld', message })
     }
-    this.#hold = undefined
-    for (const { kind, uid } of decision.rows) {
+    return Math.min(nextMs, now() + CONFIRM_POLL_MS)
+  }
+
+  /** What is declared without what is missing, and what would fall with that. */
+  #falling(missing: readonly Missing[]): { declared: Set<string>; falling: Set<string>; emptied: boolean } {
+    const { world, provider } = this.#deps
+    const declared = new Set(world.declaredUids())
+    for (const { kind, object } of missing)
+      if (isKind(kind)) for (const { uid } of world.rowsOf(kind, object)) declared.delete(uid)
+    const falling = missing.flatMap(({ kind, object }) => world.rowsFallingWith(kind, object))
+    const isEmptied = (kind: AnyKind) => missing.filter(one => one.kind === kind).length === provider.store.count(kind)
+    return {
+      declared,
+      falling: new Set([...falling, ...[...this.#doubted.values()].flat()]),
+      emptied: [...new Set(missing.map(({ kind }) => kind))].some(isEmptied),
+    }
+  }
+
+  async #remove(missing: readonly Missing[], rows: readonly { kind: DeclaredKind; uid: string }[]): Promise<undefined> {
+    const { world, provider } = this.#deps
+    for (const { kind, object } of missing) provider.store.letGo(kind, object)
+    const doubted = [...this.#doubted.keys()]
+    this.#doubted.clear()
+    for (const key of doubted) this.#queue.add(key)
+    for (const { kind, uid } of rows) {
       // An object may have come back while the others were removed.
       if (!world.declares(uid)) await applyStep({ do: 'deleteRow', kind, uid }, this.#deps)
     }
-    return undefined
+    this.#hold = undefined
   }
 
   async #resync(): Promise<number> {
-    const { provider, resyncSeconds, now } = this.#deps
-    this.#took(await provider.resync())
+    const { resyncSeconds, now } = this.#deps
+    await this.#list()
     this.#all()
     this.#deps.metrics.resyncs.inc()
     return now() + resyncSeconds * 1000
   }
 }
+
+type Missing = { kind: AnyKind; object: KubeObject }
 
 /** What is told to people comes last, and comes even when the rest has failed. */
 const isTold = ({ do: what }: Step) => what === 'status' || what === 'event'

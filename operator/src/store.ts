@@ -1,4 +1,4 @@
-import { isKind, type Kind } from '@sallyport/schema'
+import { isKind, KINDS, type Kind } from '@sallyport/schema'
 import {
   ALL_KINDS,
   type AnyKind,
@@ -25,17 +25,21 @@ type Stored = {
 }
 
 /**
- * An object that is there, has changed or has gone. `listed`: its going was not told, it is missing from a list. What someone has declared is gone as
- * soon as it is deleted, though a finalizer may keep it in the store for as long as it likes.
+ * An object that is there, has changed or has gone. `listed`: its going was not told, a list lacks it. `missing`: a list lacks it, and it stays until
+ * it is let go. What someone has declared is gone as soon as it is deleted, though a finalizer may keep it in the store for as long as it likes.
  */
-export type Change = { kind: AnyKind; object: KubeObject; gone?: 'told' | 'listed' }
+export type Change = { kind: AnyKind; object: KubeObject; gone?: 'told' | 'listed'; missing?: true }
+
+/** Kinds that rows in the Controller rest on: a broken list of them must not take rows away. */
+const HELD_KINDS: readonly AnyKind[] = [...KINDS, 'Namespace', 'Service']
 
 /** Deleted objects that are remembered. */
 const MAX_DELETED = 10_000
 
-/** All objects as last seen. */
+/** All objects as last seen. Those that only a list lacks are among them until they are let go. */
 export class ObjectStore {
   readonly #kinds = new Map<AnyKind, Map<ObjectName, KubeObject>>(ALL_KINDS.map(kind => [kind, new Map()]))
+  readonly #missing = new Map<AnyKind, Set<ObjectName>>(HELD_KINDS.map(kind => [kind, new Set()]))
   /** Version at which each UID was deleted: what is older, such as the answer to a write that crossed the deletion, brings no one back. */
   readonly #deleted = new Map<string, string>()
   readonly #onChange: (change: Change) => void
@@ -60,12 +64,16 @@ export class ObjectStore {
   put(kind: AnyKind, object: KubeObject): void {
     const before = this.#of(kind).get(nameOf(object))
     if (this.#isBuried(object)) return
-    if (before !== undefined && !isNewer(object, before)) return
+    const wasMissing = this.#missing.get(kind)?.delete(nameOf(object))
+    if (before !== undefined && !isNewer(object, before)) {
+      if (wasMissing) this.#tell(kind, before)
+      return
+    }
     const another = before !== undefined && before.metadata.uid !== object.metadata.uid
     if (another) this.#bury(before, object)
     this.#of(kind).set(nameOf(object), object)
     if (another) this.#onChange({ kind, object: before, gone: 'told' })
-    this.#onChange(isKind(kind) && isEnding(object) ? { kind, object, gone: 'told' } : { kind, object })
+    this.#tell(kind, object)
   }
 
   /** `uid` keeps a late message from removing a successor of the same name. */
@@ -74,16 +82,53 @@ export class ObjectStore {
     const before = this.#of(kind).get(nameOf(object))
     if (before === undefined || before.metadata.uid !== object.metadata.uid) return
     this.#of(kind).delete(nameOf(object))
+    this.#missing.get(kind)?.delete(nameOf(object))
     this.#onChange({ kind, object: before, gone })
   }
 
-  /** Takes a whole list of what `covers`; what is missing from it has gone. */
-  replace(kind: AnyKind, objects: readonly KubeObject[], covers: (object: KubeObject) => boolean = () => true): void {
+  /** Takes a whole list of what `covers`, as it was at `version`: what is older and not in it is missing. */
+  replace(
+    kind: AnyKind,
+    objects: readonly KubeObject[],
+    covers: (object: KubeObject) => boolean = () => true,
+    version?: string,
+  ): void {
     const listed = new Set(objects.map(nameOf))
     for (const [name, object] of this.#of(kind)) {
-      if (!listed.has(name) && covers(object)) this.remove(kind, object, 'listed')
+      if (!listed.has(name) && covers(object) && !isMadeAfter(object, version)) this.miss(kind, object)
     }
     for (const object of objects) this.put(kind, object)
+  }
+
+  /** Takes note that a list lacks an object. A child of the operator's, which is only made again, has gone with that. */
+  miss(kind: AnyKind, object: KubeObject): void {
+    const missing = this.#missing.get(kind)
+    if (missing === undefined) this.remove(kind, object, 'listed')
+    else if (!missing.has(nameOf(object))) {
+      missing.add(nameOf(object))
+      this.#onChange({ kind, object, missing: true })
+    }
+  }
+
+  isMissing(kind: AnyKind, namespace: string, name: string): boolean {
+    return this.#missing.get(kind)?.has(objectName(namespace, name)) ?? false
+  }
+
+  /** What the last lists lack. */
+  missing(): { kind: AnyKind; object: KubeObject }[] {
+    return [...this.#missing].flatMap(([kind, names]) =>
+      [...names].map(name => ({ kind, object: this.#of(kind).get(name)! })),
+    )
+  }
+
+  /** Takes for gone what is still missing. */
+  letGo(kind: AnyKind, object: KubeObject): void {
+    const { namespace = '', name } = object.metadata
+    if (this.isMissing(kind, namespace, name)) this.remove(kind, object, 'listed')
+  }
+
+  #tell(kind: AnyKind, object: KubeObject): void {
+    this.#onChange(isKind(kind) && isEnding(object) ? { kind, object, gone: 'told' } : { kind, object })
   }
 
   #bury({ metadata: { uid } }: KubeObject, { metadata: { resourceVersion } }: KubeObject): void {
@@ -108,6 +153,13 @@ function isNewer({ metadata }: KubeObject, before: KubeObject): boolean {
   const [version, known] = [metadata.resourceVersion, before.metadata.resourceVersion]
   if (metadata.uid !== before.metadata.uid || version === undefined || known === undefined) return true
   return isLater(version, known)
+}
+
+/** Versions of one kind rise through all its objects. */
+function isMadeAfter({ metadata: { resourceVersion } }: KubeObject, version: string | undefined): boolean {
+  if (resourceVersion === undefined || version === undefined || !/^[0-9]+$/.test(resourceVersion + version))
+    return false
+  return BigInt(resourceVersion) > BigInt(version)
 }
 
 function isLater(version: string, known: string): boolean {

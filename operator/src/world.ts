@@ -2,6 +2,7 @@ import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
 import { ResourceIndex } from './claim.ts'
 import { Gather, networkOfConnector } from './gather.ts'
 import {
+  type AnyKind,
   type Declared,
   isEnding,
   type KubeObject,
@@ -103,6 +104,16 @@ export class World {
     return [{ kind: kinds[kind], uid }]
   }
 
+  /** UIDs of the rows that would fall with an object: its own, and those of what names it. */
+  rowsFallingWith(kind: AnyKind, object: KubeObject): string[] {
+    const own = isKind(kind) ? this.rowsOf(kind, object).map(({ uid }) => uid) : []
+    const others = this.#naming(kind, object).flatMap(other => {
+      const [kind, namespace, name] = other.split('/') as [Kind, string, string]
+      return this.#store.get(kind, namespace, name)?.metadata.uid ?? []
+    })
+    return [...own, ...others]
+  }
+
   /** UIDs for which something may be refused while an object is brought about: its own, those of its rows, and what runs its Connectors. */
   writtenWith(kind: Kind | 'Service', namespace: string, name: string): string[] {
     const object: KubeObject | undefined = this.#store.get(kind as 'Service', namespace, name)
@@ -152,7 +163,7 @@ export class World {
     switch (kind) {
       case 'RemoteNetwork':
         this.#index.readmit(this.#index.inNetwork(name))
-        return [key(kind, name), ...this.#ofNetwork(name)]
+        return [key(kind, name), ...this.#naming(kind, object)]
       case 'Connector': {
         const connector = object as unknown as Declared<'Connector'>
         return [key(kind, name), key('RemoteNetwork', networkOfConnector(connector))]
@@ -166,15 +177,13 @@ export class World {
         return [key(kind, name), ...ownersOf(object)]
       }
       case 'Group':
-        return [key(kind, name), ...keys('Resource', this.#index.withGroup(name))]
+        return [key(kind, name), ...this.#naming(kind, object)]
       case 'Relay':
         return [key(kind, name)]
       case 'Namespace': {
-        const all = [...this.#store.all('Resource')].filter(
-          ({ metadata }) => metadata.namespace === object.metadata.name,
-        )
-        this.#index.readmit(all.map(nameOf))
-        return keys('Resource', all.map(nameOf))
+        const standing = this.#standingIn(object.metadata.name)
+        this.#index.readmit(standing)
+        return keys('Resource', standing)
       }
       case 'Node':
         return [
@@ -221,6 +230,19 @@ export class World {
       if (!isGone) this.#byUid.set(uid, own)
       else if (this.#byUid.get(uid) === own) this.#byUid.delete(uid)
     }
+  }
+
+  /** Keys of the Connectors and Resources that name an object, or that stand in it. */
+  #naming(kind: AnyKind, object: KubeObject): string[] {
+    const name = nameOf(object)
+    if (kind === 'RemoteNetwork') return this.#ofNetwork(name)
+    if (kind === 'Group') return keys('Resource', this.#index.withGroup(name))
+    if (kind === 'Service') return keys('Resource', this.#services.naming(name))
+    return kind === 'Namespace' ? keys('Resource', this.#standingIn(object.metadata.name)) : []
+  }
+
+  #standingIn(namespace: string): ObjectName[] {
+    return [...this.#store.all('Resource')].filter(({ metadata }) => metadata.namespace === namespace).map(nameOf)
   }
 
   #ofNetwork(name: ObjectName): string[] {

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Agent, createServer, request } from 'node:https'
 import type { Socket } from 'node:net'
+import { json } from 'node:stream/consumers'
 import { createCa, generateKeyPair, issueServingCertificate, privateKeyToPem } from '@sallyport/trust'
 import { parse } from 'yaml'
 
@@ -20,6 +21,7 @@ export class Way {
   #delayMs = 0
   #shuffles = false
   #gone = 0
+  readonly #hidden = new Set<string>()
   /** Watches that have been answered with 410. */
   answered410 = 0
   /** Events that have changed places. */
@@ -97,6 +99,12 @@ export class Way {
     }
   }
 
+  /** Answers lists of these kinds, by their plurals, with nothing in them; watches go on. */
+  hide(...plurals: string[]): void {
+    this.#hidden.clear()
+    for (const plural of plurals) this.#hidden.add(plural)
+  }
+
   /** Lets the events of each watch change places, two by two. */
   shuffle(shuffles: boolean): void {
     this.#shuffles = shuffles
@@ -110,7 +118,9 @@ export class Way {
 
   #pass(asked: IncomingMessage, answer: ServerResponse): void {
     if (this.#frozen.has(asked.socket)) return
-    const isWatch = new URL(asked.url ?? '', this.#target).searchParams.has('watch')
+    const { pathname, searchParams } = new URL(asked.url ?? '', this.#target)
+    const isWatch = searchParams.has('watch')
+    const isHidden = !isWatch && asked.method === 'GET' && this.#hidden.has(pathname.split('/').at(-1) ?? '')
     if (isWatch && this.#gone > 0) {
       this.#gone--
       this.answered410++
@@ -118,8 +128,11 @@ export class Way {
       return void answer.end(JSON.stringify({ kind: 'Status', code: 410, reason: 'Expired' }))
     }
     const { method, headers } = asked
-    const options = { method, headers: { ...headers, host: this.#target.host }, agent: this.#agent }
+    // A list that is read here is not to be packed.
+    const plain = isHidden ? { 'accept-encoding': 'identity' } : {}
+    const options = { method, headers: { ...headers, ...plain, host: this.#target.host }, agent: this.#agent }
     const onward = request(new URL(asked.url ?? '', this.#target), options, reply => {
+      if (isHidden) return void this.#empty(reply, answer)
       this.#later(() => {
         answer.writeHead(reply.statusCode ?? 502, reply.headers)
         answer.flushHeaders()
@@ -130,6 +143,16 @@ export class Way {
     onward.on('error', () => answer.destroy())
     answer.on('close', () => onward.destroy())
     asked.pipe(onward)
+  }
+
+  /** Passes on a list without its items. */
+  async #empty(reply: IncomingMessage, answer: ServerResponse): Promise<void> {
+    try {
+      answer.writeHead(200, { 'content-type': 'application/json' })
+      answer.end(JSON.stringify({ ...Object(await json(reply)), items: [] }))
+    } catch {
+      answer.destroy()
+    }
   }
 
   #carry(reply: IncomingMessage, answer: ServerResponse, socket: Socket): void {

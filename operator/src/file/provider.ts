@@ -49,12 +49,16 @@ export class FileProvider implements Provider {
   #signer: TokenSigner | undefined
   #failure: string | undefined
   #problems = '[]'
+  #collecting: Promise<void> = Promise.resolve()
   #version = 0
 
   constructor(options: FileOptions) {
     const { stateDirectory, token, clock, log, onChange } = options
     this.#options = options
-    this.store = new ObjectStore(onChange)
+    this.store = new ObjectStore(change => {
+      onChange(change)
+      if (change.gone === 'listed') this.#letGo()
+    })
     this.#registry = new Registry(stateDirectory, token, clock)
     this.#children = new ChildFiles(stateDirectory)
     this.#processes = new Processes({ ...options, directory: stateDirectory, clock, log })
@@ -145,6 +149,7 @@ export class FileProvider implements Provider {
 
   async close(): Promise<void> {
     for (const watch of this.#watches) watch.close()
+    await this.#collecting
     await this.#processes.close()
     await this.#registry.settled()
   }
@@ -174,7 +179,7 @@ export class FileProvider implements Provider {
       const children = new Set(this.#children.names(kind))
       for (const object of [...this.store.all(kind)] as unknown as KubeObject[]) {
         const name = nameOf(object)
-        if (!names.has(name) && !children.has(name)) this.store.remove(kind, object, 'listed')
+        if (!names.has(name) && !children.has(name)) this.store.miss(kind, object)
       }
     }
     await this.#collect()
@@ -193,6 +198,13 @@ export class FileProvider implements Provider {
     await writeFileAtomic(join(this.#options.stateDirectory, PROBLEM_FILE), `${text}\n`)
   }
 
+  /** Children go once what owns them has been let go. */
+  #letGo(): void {
+    this.#collecting = this.#collecting
+      .then(() => this.#collect())
+      .catch(error => this.#options.log.error({ err: error }, 'children cannot be removed'))
+  }
+
   #putIfChanged(object: KubeObject): void {
     const { kind, metadata } = object
     const before = this.store.get(kind as Kind, metadata.namespace ?? '', metadata.name)
@@ -200,6 +212,8 @@ export class FileProvider implements Provider {
       JSON.stringify([rest, fields])
     const live = before as unknown as KubeObject | undefined
     if (live === undefined || said(live) !== said(object)) this.#put(object)
+    // A file that is there again.
+    else this.store.put(kind as Kind, live)
   }
 
   #put(object: KubeObject): void {

@@ -31,8 +31,8 @@ export type Source = {
   shape: (object: KubeObject) => KubeObject
   /** Whether its namespace is known not to be there: then it is refused like everything, and is empty. */
   isAbsent: () => boolean
-  /** A whole list. */
-  onList: (objects: KubeObject[]) => void
+  /** A whole list, and its version; undefined where nothing is listed because there can be nothing. */
+  onList: (objects: KubeObject[], version?: string) => void
   onPut: (object: KubeObject) => void
   onGone: (object: KubeObject) => void
 }
@@ -185,7 +185,7 @@ class Follow {
     const list = async (): Promise<KubernetesListObject<KubernetesObject>> => {
       const { items: whole, resourceVersion } = await this.#source.list()
       const items = whole.map(shape)
-      if (!watch.closed) this.#source.onList(items)
+      if (!watch.closed) this.#source.onList(items, resourceVersion)
       this.#failedAtMs = undefined
       this.#answered()
       onListed()

@@ -3,9 +3,16 @@ import type { Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
 import type { InstallationNames } from '../installation.ts'
 import { ALL_KINDS, type AnyKind, type Declared, type KubeObject, type Statuses } from '../object.ts'
-import { type ChangeListener, isFormer, type ObjectEvent, type Provider, type Told } from '../provider.ts'
+import {
+  type ChangeListener,
+  isFormer,
+  type ObjectEvent,
+  type Provider,
+  ProviderError,
+  type Told,
+} from '../provider.ts'
 import { ObjectStore } from '../store.ts'
-import { InformerOperator, type Source } from './adapter.ts'
+import { InformerOperator, type Listed, type Source } from './adapter.ts'
 import { BoundedKubeConfig, Kube, type Selectors } from './kube.ts'
 import { Leader } from './leader.ts'
 import { shapeOf, withoutManagers } from './shape.ts'
@@ -226,6 +233,15 @@ export class KubernetesProvider implements Provider {
     })
   }
 
+  /** A list without what every cluster has is broken. */
+  async #list(kind: AnyKind, namespace: string | undefined, selectors: Selectors): Promise<Listed> {
+    const listed = await this.#kube.list(kind, namespace, selectors)
+    if (kind === 'Namespace' && listed.items.length === 0) {
+      throw new ProviderError('unavailable', 'list Namespace: there is none, and a cluster has some')
+    }
+    return listed
+  }
+
   /** Follows what it `covers` of a kind. */
   #follow(
     kind: AnyKind,
@@ -237,10 +253,10 @@ export class KubernetesProvider implements Provider {
       path: Kube.path(kind, namespace),
       labelSelector: selectors.label,
       fieldSelector: selectors.field,
-      list: () => this.#kube.list(kind, namespace, selectors),
+      list: () => this.#list(kind, namespace, selectors),
       isAbsent: () => namespace !== undefined && this.#isAbsent(namespace),
       shape,
-      onList: objects => this.store.replace(kind, objects.filter(covers), covers),
+      onList: (objects, version) => this.store.replace(kind, objects.filter(covers), covers, version),
       onPut: object => {
         if (covers(object)) this.store.put(kind, { ...object, kind })
       },
