@@ -103,10 +103,12 @@ class ClosableWatch extends Watch {
   closed = false
   readonly #shape: Source['shape']
   readonly #onAnswer: () => void
+  readonly #onGone: Source['onGone']
 
-  constructor(config: KubeConfig, shape: Source['shape'], onAnswer: () => void) {
+  constructor(config: KubeConfig, { shape, onGone }: Source, onAnswer: () => void) {
     super(config)
     this.#shape = shape
+    this.#onGone = onGone
     this.#onAnswer = onAnswer
   }
 
@@ -114,14 +116,26 @@ class ClosableWatch extends Watch {
   override async watch(...[path, query, callback, done]: Parameters<Watch['watch']>): Promise<AbortController> {
     const shaped: typeof callback = (phase, object, event) => {
       if (!this.closed) this.#onAnswer()
-      callback(phase, phase === 'ERROR' || phase === 'BOOKMARK' ? object : this.#shape(object), event)
+      const kept = phase === 'ERROR' || phase === 'BOOKMARK' ? object : this.#shape(object)
+      // The informer says "delete" of what a list lacks as well.
+      if (phase === 'DELETED' && !this.closed) this.#onGone(kept)
+      callback(phase, kept, event)
     }
     let failed = false
     const ended: typeof done = error => {
       failed ||= error !== null && error !== undefined
       done(error)
     }
-    const controller = await (this.closed ? new AbortController() : super.watch(path, query, shaped, ended))
+    const begin = async () => {
+      try {
+        return await super.watch(path, query, shaped, ended)
+      } catch (error) {
+        // Nobody hears what is thrown here when the informer begins a watch anew.
+        ended(error)
+        return new AbortController()
+      }
+    }
+    const controller = this.closed ? new AbortController() : await begin()
     if (this.closed) controller.abort()
     else if (!failed) this.#onAnswer()
     return controller
@@ -145,7 +159,11 @@ class Follow {
   }
 
   async start(): Promise<void> {
-    await new Promise<void>(resolve => this.#begin(resolve))
+    await new Promise<void>(resolve =>
+      this.#begin(resolve, () => {
+        if (this.#stopped) resolve()
+      }),
+    )
   }
 
   /** A fresh list, and a fresh watch from there. */
@@ -175,13 +193,14 @@ class Follow {
     this.#end()
   }
 
-  #begin(onListed: () => void, onFailed: () => void = () => undefined): void {
+  /** `onFailed` hears as well of a list that was overtaken by another before it failed. */
+  #begin(onListed: () => void, onFailed: () => void): void {
     if (this.#stopped) {
       onListed()
       return
     }
-    const { path, labelSelector, fieldSelector, shape, onPut, onGone } = this.#source
-    const watch = new ClosableWatch(this.#deps.config, shape, () => this.#answered())
+    const { path, labelSelector, fieldSelector, shape, onPut } = this.#source
+    const watch = new ClosableWatch(this.#deps.config, this.#source, () => this.#answered())
     const list = async (): Promise<KubernetesListObject<KubernetesObject>> => {
       const { items: whole, resourceVersion } = await this.#source.list()
       const items = whole.map(shape)
@@ -194,15 +213,15 @@ class Follow {
       return { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion }, items: typed }
     }
     const informer = new ListWatch<KubernetesObject>(path, watch, list, false, labelSelector, fieldSelector)
-    const guarded = (handle: (object: KubeObject) => void) => (object: KubernetesObject) => {
-      if (!watch.closed) handle(object as unknown as KubeObject)
+    const put = (object: KubernetesObject) => {
+      if (!watch.closed) onPut(object as unknown as KubeObject)
     }
-    informer.on('add', guarded(onPut))
-    informer.on('update', guarded(onPut))
-    informer.on('delete', guarded(onGone))
-    informer.on('error', error => {
-      // stop() aborts the request, which arrives here.
-      if (watch.closed) return
+    const fail = (error: unknown) => {
+      if (watch.closed) {
+        // stop() aborts the request, which arrives here.
+        onFailed()
+        return
+      }
       const isAbsent = this.#source.isAbsent()
       if (isAbsent) {
         this.#source.onList([])
@@ -215,14 +234,15 @@ class Follow {
       }
       this.#end()
       this.#deps.clock.timer(isAbsent ? ABSENT_RETRY_MS : RETRY_MS, () => {
-        if (!this.#stopped && this.#informer === undefined) this.#begin(onListed)
+        if (this.#informer === undefined) this.#begin(onListed, onFailed)
       })
-    })
+    }
+    informer.on('add', put)
+    informer.on('update', put)
+    informer.on('error', fail)
     this.#informer = informer
     this.#watch = watch
-    informer.start().catch(error => {
-      if (!watch.closed) this.#failed(error)
-    })
+    informer.start().catch(fail)
   }
 
   #answered(): void {
