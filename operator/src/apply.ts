@@ -23,8 +23,8 @@ import { type Provider, ProviderError } from './provider.ts'
 
 export type ApplyDeps = {
   provider: Provider
-  client: DeclaredClient
-  mirror: Mirror
+  client: Pick<DeclaredClient, keyof DeclaredClient>
+  mirror: Pick<Mirror, keyof Mirror>
   /** The operator's own namespace. */
   namespace: string
   names: InstallationNames

@@ -53,6 +53,7 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
   const onWrite = (verb: string, kind: string) => counters.writes.inc({ verb, kind })
   const onWatchFailure = (source: string) => counters.watchFailures.inc({ source })
   let closed = false
+  let lost = false
   const onChange: ChangeListener = change => {
     // Until there is someone to act, the world only takes note.
     if (parts.reconciler === undefined) world.concerned(change)
@@ -97,6 +98,7 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
   const lead = async () => {
     await provider.lead(reason => {
       log.error({ reason }, 'leadership is lost')
+      lost = true
       phase = 'waiting'
       // Nothing more is begun from this moment on: another may lead already.
       parts.reconciler?.close().then(
@@ -105,9 +107,11 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
       )
       if (parts.reconciler === undefined) onLost(reason)
     })
-    if (closed) return
+    if (closed || lost) return
     phase = 'listing'
     await provider.start()
+    // What has been closed meanwhile has not listed everything: nothing must be concluded from that.
+    if (closed || lost) return
     const { url, publicUrl = url } = config.controller
     const isPublic = hasPublicCa(url, publicUrl, settings)
     const ca = () => (isPublic ? undefined : (caFile ?? world.installationCa ?? ''))

@@ -121,4 +121,21 @@ describe('a queue of keys', () => {
     await closing
     expect(keys()).toEqual(['a'])
   })
+
+  it('waits at its end no longer than 10 s', async () => {
+    const { queue, jobs, clock } = harness(1)
+    queue.add('a')
+    let ended = false
+    const closing = queue.close().then(() => {
+      ended = true
+    })
+    clock.advance(9_999)
+    await settle()
+    expect(ended).toBe(false)
+    clock.advance(1)
+    await closing
+    jobs[0]!.end()
+    await settle()
+    expect(queue.isIdle).toBe(true)
+  })
 })

@@ -2,6 +2,8 @@ import { Backoff, type Clock, type Timer } from '@sallyport/runtime'
 
 /** Keys that are worked on at the same time. */
 const CONCURRENCY = 16
+/** Longest wait at the end for what runs. */
+const CLOSE_MS = 10_000
 
 export type QueueOptions = {
   clock: Clock
@@ -63,13 +65,25 @@ export class Queue {
     return this.#awaited.size + this.#ready.size + this.#running
   }
 
-  /** Begins nothing more; resolves when what runs has ended. */
+  /** Begins nothing more; resolves when what runs has ended, or after 10 s. */
   async close(): Promise<void> {
     this.#closed = true
     this.#awaited.clear()
     this.#ready.clear()
     for (const { wake } of this.#entries.values()) wake?.timer.cancel()
-    if (this.#running > 0) await new Promise<void>(resolve => this.#idle.add(resolve))
+    if (this.#running === 0) return
+    await new Promise<void>(resolve => {
+      const timer = this.#options.clock.timer(CLOSE_MS, resolve)
+      this.#idle.add(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
+  }
+
+  /** Whether nothing more is begun: work of many steps ends before its next. */
+  get isClosed(): boolean {
+    return this.#closed
   }
 
   #entry(key: string): Entry {

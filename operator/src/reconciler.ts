@@ -2,20 +2,18 @@ import { type Clock, ControllerError, type Log, RuntimeError } from '@sallyport/
 import { type DeclaredKind, isKind, type Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
 import { type ApplyDeps, applyStep } from './apply.ts'
-import type { Mirror, MirrorChange } from './controller/mirror.ts'
+import type { MirrorChange } from './controller/mirror.ts'
 import type { OperatorMetrics } from './metrics.ts'
 import type { AnyKind, KubeObject } from './object.ts'
 import { type Hold, isTaking, planRemoval, takenRows } from './plan/removal.ts'
 import type { Plan, Step } from './plan/step.ts'
-import { type Provider, ProviderError } from './provider.ts'
+import { ProviderError } from './provider.ts'
 import { Queue } from './queue.ts'
 import type { Change } from './store.ts'
 import type { World } from './world.ts'
 
 export type ReconcilerDeps = ApplyDeps & {
   world: World
-  provider: Provider
-  mirror: Mirror
   clock: Clock
   log: Log
   metrics: OperatorMetrics
@@ -183,7 +181,7 @@ export class Reconciler {
     const plan = this.#plan(key, kind, namespace, name)
     if (plan === undefined) return undefined
     const againAtMs = await this.#apply(plan)
-    const { mirror } = this.#deps
+    const { mirror, world } = this.#deps
     const refused = world.writtenWith(kind, namespace, name).filter(uid => mirror.refusal(uid) !== undefined)
     // What was refused and is no longer wanted, or has gone through, is told no more.
     for (const uid of refused) mirror.refused(uid, undefined)
@@ -209,13 +207,13 @@ export class Reconciler {
   async #apply({ steps, wakeAtMs }: Plan): Promise<number | undefined> {
     const states = steps.filter(isTold)
     try {
-      for (const step of steps) if (!isTold(step)) await applyStep(step, this.#deps)
+      for (const step of steps) if (!isTold(step)) await this.#step(step)
     } catch (error) {
       // People hear of it even where the work itself is stuck.
-      for (const step of states) await applyStep(step, this.#deps)
+      for (const step of states) await this.#step(step)
       throw error
     }
-    for (const step of states) await applyStep(step, this.#deps)
+    for (const step of states) await this.#step(step)
     return wakeAtMs
   }
 
@@ -223,12 +221,17 @@ export class Reconciler {
     for (const key of this.#deps.world.renamed()) this.#queue.add(key)
   }
 
+  /** Another may lead already when this one has been closed: what it has planned is done no more. */
+  async #step(step: Step): Promise<void> {
+    if (!this.#queue.isClosed) await applyStep(step, this.#deps)
+  }
+
   async #gone(key: string): Promise<undefined> {
     const { mirror, world } = this.#deps
     if (!mirror.known) return
     for (const row of this.#removals.get(key) ?? []) {
       if (!world.declares(row.uid) && mirror.row(row.uid) !== undefined) {
-        await applyStep({ do: 'deleteRow', ...row }, this.#deps)
+        await this.#step({ do: 'deleteRow', ...row })
       }
     }
     this.#removals.delete(key)
@@ -240,7 +243,8 @@ export class Reconciler {
     const confirmed = hold === undefined ? undefined : await provider.confirmation()
     if (hold !== undefined && (confirmed === hold.code || now() >= hold.nextMs)) await this.#list()
     // A round that is under way, and the last of the first plans, ask for a decision themselves.
-    if (!mirror.known || this.#listing !== undefined || this.#unjudged.size > 0) return undefined
+    if (!mirror.known || this.#listing !== undefined || this.#unjudged.size > 0 || this.#queue.isClosed)
+      return undefined
     const missing = provider.store.missing().filter(({ kind }) => !this.#failed.includes(kind))
     const decision = planRemoval({
       ...this.#falling(missing),
@@ -287,7 +291,7 @@ export class Reconciler {
     for (const key of doubted) this.#queue.add(key)
     for (const { kind, uid } of rows) {
       // An object may have come back while the others were removed.
-      if (!world.declares(uid)) await applyStep({ do: 'deleteRow', kind, uid }, this.#deps)
+      if (!world.declares(uid)) await this.#step({ do: 'deleteRow', kind, uid })
     }
     this.#hold = undefined
   }

@@ -38,14 +38,18 @@ describeKube('of two operators', cluster => {
 
   const start = async (flags: Record<string, string>) => {
     const lost: string[] = []
+    const metrics = createMetrics('operator')
     const deps = {
-      log: silentLog,
-      metrics: createMetrics('operator'),
+      ...{ log: silentLog, metrics },
       onLost: (reason: string) => void lost.push(reason),
     }
     const operator = await startOperator(readConfig(installation.flags(flags), {}), deps)
     running.add(operator)
-    return { operator, lost }
+    const isLeading = async () => {
+      const gauge = await metrics.registry.getSingleMetric('sallyport_operator_leading')?.get()
+      return gauge?.values[0]?.value === 1
+    }
+    return { operator, lost, isLeading }
   }
   const stop = async (operator: Operator) => {
     running.delete(operator)
@@ -124,6 +128,25 @@ describeKube('of two operators', cluster => {
     await stop(second.operator)
     await stop(first.operator)
   }, 300_000)
+
+  it('one that is stopped while it lists does not begin to act on what it has listed', async () => {
+    const kubeconfig = join(installation.dir, 'kubeconfig-way')
+    const way = await Way.open(join(installation.dir, 'kubeconfig'), kubeconfig)
+    const there = await start({})
+    await there.operator.leading
+    expect(await there.isLeading()).toBe(true)
+    await stop(there.operator)
+    way.slow(2_000)
+    const { operator, isLeading } = await start({ kubeconfig })
+    await eventually('the listing', async () => {
+      const text = await (await fetch(`http://${operator.metricsAddress}/readyz`)).text()
+      return text.includes('it has yet to list') ? true : undefined
+    })
+    await stop(operator)
+    await operator.leading
+    expect(await isLeading()).toBe(false)
+    way.close()
+  }, 180_000)
 
   it(`the leader is killed ${KILLS} times during ${CHANGES} changes, and what is declared is what is there`, async () => {
     const before = { api: installation.operatorWrites().length, rows: installation.rows('audit').length }

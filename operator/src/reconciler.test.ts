@@ -1,0 +1,172 @@
+import { createMetrics, FakeClock, silentLog } from '@sallyport/runtime'
+import { API_VERSION, type DeclaredKind, type DeclaredRow, type Kind } from '@sallyport/schema'
+import { describe, expect, it } from 'vitest'
+import { operatorMetrics } from './metrics.ts'
+import type { KubeObject } from './object.ts'
+import { settingsOf } from './plan/settings.fixture.ts'
+import { type Provider, ProviderError } from './provider.ts'
+import { Reconciler, type ReconcilerDeps } from './reconciler.ts'
+import { ObjectStore } from './store.ts'
+import { World } from './world.ts'
+
+const WAIT_SECONDS = 300
+const NAMESPACE = 'sallyport'
+const settle = () => new Promise(resolve => setImmediate(resolve))
+
+/** The rows of one source, of which a REST client and a mirror tell; `deleting` holds the answers to DELETE. */
+class Rows {
+  readonly all = new Map<string, DeclaredRow>()
+  readonly refusals = new Map<string, string>()
+  readonly deleted: string[] = []
+  deleting: Promise<void> = Promise.resolve()
+  #revision = 0
+
+  add(kind: DeclaredKind, ...uids: string[]): void {
+    for (const uid of uids) this.all.set(uid, { kind, uid, digest: 'as before', revision: ++this.#revision })
+  }
+
+  readonly client: ReconcilerDeps['client'] = {
+    put: async () => ({ revision: ++this.#revision, changed: true }),
+    delete: async (_, uid) => {
+      this.deleted.push(uid)
+      await this.deleting
+    },
+    issueToken: () => Promise.reject(new Error('nobody enrols here')),
+    relayKeys: () => Promise.reject(new Error('no Relay runs here')),
+    acknowledgeKeys: async () => undefined,
+    close: () => undefined,
+  }
+
+  readonly mirror: ReconcilerDeps['mirror'] = {
+    ...{ known: true, reachable: true, trust: undefined, down: undefined },
+    row: uid => this.all.get(uid),
+    rows: () => [...this.all.values()],
+    slot: () => undefined,
+    refusal: uid => this.refusals.get(uid),
+    refused: (uid, message) =>
+      void (message === undefined ? this.refusals.delete(uid) : this.refusals.set(uid, message)),
+    wrote: (kind, uid, digest, revision) => void this.all.set(uid, { kind, uid, digest, revision }),
+    issued: () => undefined,
+    acknowledged: () => undefined,
+    deleted: uid => void this.all.delete(uid),
+    close: async () => undefined,
+  }
+}
+
+/** A provider of nothing but its store; `lists` is what the next rounds of lists do with that. */
+function providerOf(store: ObjectStore, lists: () => Promise<void>): Provider {
+  const nothing = async () => undefined
+  return {
+    ...{ platform: 'cluster', store, start: nothing, stale: () => undefined, leaderless: () => undefined },
+    ...{ apply: nothing, makeRoom: nothing, create: nothing, remove: nothing, writeStatus: nothing },
+    ...{ event: nothing, announce: nothing, confirmation: nothing, lead: nothing, close: nothing },
+    token: () => Promise.reject(new ProviderError('unavailable', 'there is no account')),
+    resync: async () => {
+      await lists()
+      return []
+    },
+  }
+}
+
+function harness() {
+  const clock = new FakeClock()
+  const rows = new Rows()
+  const parts: { reconciler?: Reconciler } = {}
+  const settings = settingsOf()
+  const store = new ObjectStore(change => {
+    if (parts.reconciler === undefined) world.concerned(change)
+    else parts.reconciler.objectChanged(change)
+  })
+  const world: World = new World(store, rows.mirror, settings)
+  const rounds = { count: 0, lists: async () => undefined as undefined }
+  const provider = providerOf(store, () => {
+    rounds.count++
+    return rounds.lists()
+  })
+  const gauges = { leading: () => true, queueLength: () => 0, removalHeld: () => false, relistedAtMs: () => undefined }
+  const begin = () => {
+    parts.reconciler = new Reconciler({
+      ...{ provider, world, clock, ...settings, client: rows.client, mirror: rows.mirror, log: silentLog },
+      metrics: operatorMetrics(createMetrics('operator'), gauges),
+      told: new Map(),
+      ...{ caSeconds: 86_400, certificateSeconds: 86_400, now: () => clock.now() },
+      ...{ removalWaitSeconds: WAIT_SECONDS, resyncSeconds: 86_400 },
+    })
+    parts.reconciler.begin([])
+    clock.advance(0)
+    return parts.reconciler
+  }
+  return { clock, rows, store, rounds, begin }
+}
+
+let versions = 0
+function object(kind: Kind, name: string, spec: object = {}): KubeObject {
+  const metadata = {
+    ...{ name, namespace: NAMESPACE, uid: `00000000-0000-4000-8000-${String(++versions).padStart(12, '0')}` },
+    ...{ generation: 1, creationTimestamp: '2026-01-01T00:00:00Z', resourceVersion: String(versions) },
+  }
+  return { apiVersion: API_VERSION, kind, metadata, spec }
+}
+const uidOf = ({ metadata }: KubeObject) => metadata.uid!
+const groups = (count: number) => Array.from({ length: count }, (_, index) => object('Group', `group-${index}`))
+
+describe('a reconciler', () => {
+  it('does no further step once it is closed, neither of a removal nor of a plan', async () => {
+    const { rows, begin } = harness()
+    rows.add('group', 'a', 'b', 'c')
+    const answer = Promise.withResolvers<void>()
+    rows.deleting = answer.promise
+    const reconciler = begin()
+    await settle()
+    expect(rows.deleted).toEqual(['a'])
+    const closing = reconciler.close()
+    answer.resolve()
+    await closing
+    expect(rows.deleted).toEqual(['a'])
+  })
+
+  it('decides about what a list lacks when the list has been taken in whole', async () => {
+    const { rows, store, begin } = harness()
+    const all = groups(30)
+    for (const one of all) store.put('Group', one)
+    rows.add('group', ...all.map(uidOf))
+    const reconciler = begin()
+    await settle()
+    store.replace('Group', all.slice(20))
+    await settle()
+    expect(reconciler.isHolding).toBe(false)
+    expect(rows.deleted).toEqual(all.slice(0, 20).map(uidOf))
+    rows.add('group', ...all.slice(0, 20).map(uidOf))
+    for (const one of all) store.put('Group', one)
+    await settle()
+    store.replace('Group', all.slice(21))
+    await settle()
+    expect(reconciler.isHolding).toBe(true)
+    expect(rows.deleted).toHaveLength(20)
+    store.replace('Group', all)
+    await reconciler.close()
+  })
+
+  it('lists again once in each wait while a removal is held', async () => {
+    const { clock, rows, rounds, begin } = harness()
+    rows.add('group', ...groups(30).map(uidOf))
+    const reconciler = begin()
+    await settle()
+    const pass = async (seconds: number) => {
+      for (let passed = 0; passed < seconds; passed += 5) {
+        clock.advance(5_000)
+        await settle()
+      }
+    }
+    await pass(WAIT_SECONDS - 5)
+    expect(rounds.count).toBe(0)
+    await pass(5)
+    expect(rounds.count).toBe(1)
+    await pass(WAIT_SECONDS - 5)
+    expect(rounds.count).toBe(1)
+    await pass(5)
+    expect(rounds.count).toBe(2)
+    expect(rows.deleted).toEqual([])
+    await reconciler.close()
+  })
+})
