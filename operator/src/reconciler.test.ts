@@ -2,7 +2,8 @@ import { createMetrics, FakeClock, silentLog } from '@sallyport/runtime'
 import { API_VERSION, type DeclaredKind, type DeclaredRow, type Kind } from '@sallyport/schema'
 import { describe, expect, it } from 'vitest'
 import { operatorMetrics } from './metrics.ts'
-import type { KubeObject } from './object.ts'
+import type { Declared, KubeObject } from './object.ts'
+import { relayRowUids } from './plan/relay.ts'
 import { settingsOf } from './plan/settings.fixture.ts'
 import { type Provider, ProviderError } from './provider.ts'
 import { Reconciler, type ReconcilerDeps } from './reconciler.ts'
@@ -167,6 +168,28 @@ describe('a reconciler', () => {
     await pass(5)
     expect(rounds.count).toBe(2)
     expect(rows.deleted).toEqual([])
+    await reconciler.close()
+  })
+
+  it('forgets what was refused of any row of an object that has come to rest, or has gone', async () => {
+    const { rows, store, begin } = harness()
+    const spec = { replicas: 2, deployment: 'External', address: { list: ['r0.example:443', 'r1.example:443'] } }
+    const [relay, group] = [object('Relay', 'edge', spec), object('Group', 'staff')]
+    const reconciler = begin()
+    const replica = relayRowUids(relay as unknown as Declared<'Relay'>)[1]!
+    store.put('Relay', relay)
+    await settle()
+    rows.refusals.set(replica, 'the name was taken')
+    store.put('Relay', { ...relay, metadata: { ...relay.metadata, resourceVersion: String(++versions) } })
+    await settle()
+    expect([...rows.refusals]).toEqual([])
+    store.put('Group', group)
+    await settle()
+    rows.refusals.set(uidOf(group), 'not now')
+    rows.refusals.set('another', 'not that')
+    store.remove('Group', group, 'told')
+    await settle()
+    expect([...rows.refusals.keys()]).toEqual(['another'])
     await reconciler.close()
   })
 })

@@ -6,7 +6,7 @@ import type { MirrorChange } from './controller/mirror.ts'
 import type { OperatorMetrics } from './metrics.ts'
 import type { AnyKind, KubeObject } from './object.ts'
 import { type Hold, isTaking, planRemoval, takenRows } from './plan/removal.ts'
-import type { Plan, Step } from './plan/step.ts'
+import { type Plan, runnerOf, type Step } from './plan/step.ts'
 import { ProviderError } from './provider.ts'
 import { Queue } from './queue.ts'
 import type { Change } from './store.ts'
@@ -87,6 +87,7 @@ export class Reconciler {
       return
     }
     const concerned = world.concerned(change)
+    if (change.gone !== undefined) this.#forgetRefusals(refusalsOf(change, world))
     if (!this.#listed) return
     for (const key of concerned) if (this.#begun || key === 'authority') this.#queue.add(key)
     if (change.gone !== 'told' || !isKind(change.kind)) return
@@ -181,12 +182,18 @@ export class Reconciler {
     const plan = this.#plan(key, kind, namespace, name)
     if (plan === undefined) return undefined
     const againAtMs = await this.#apply(plan)
-    const { mirror, world } = this.#deps
-    const refused = world.writtenWith(kind, namespace, name).filter(uid => mirror.refusal(uid) !== undefined)
+    const object: KubeObject | undefined = this.#deps.provider.store.get(kind as 'Service', namespace, name)
     // What was refused and is no longer wanted, or has gone through, is told no more.
-    for (const uid of refused) mirror.refused(uid, undefined)
-    if (refused.length > 0) this.#queue.add(key)
+    if (object !== undefined && this.#forgetRefusals(this.#deps.world.writtenWith(kind, object))) this.#queue.add(key)
     return againAtMs
+  }
+
+  /** Forgets what was refused. Answers whether something was. */
+  #forgetRefusals(uids: readonly string[]): boolean {
+    const { mirror } = this.#deps
+    const refused = uids.filter(uid => mirror.refusal(uid) !== undefined)
+    for (const uid of refused) mirror.refused(uid, undefined)
+    return refused.length > 0
   }
 
   /** Undefined where there is nothing to plan for, or it is missing: then it stays as it is. */
@@ -306,6 +313,12 @@ export class Reconciler {
 }
 
 type Missing = { kind: AnyKind; object: KubeObject }
+
+/** UIDs for which something may have been refused of an object that has gone. */
+const refusalsOf = ({ kind, object }: Change, world: World) => [
+  ...world.writtenWith(kind, object),
+  runnerOf(object.metadata.uid ?? ''),
+]
 
 /** What is told to people comes last, and comes even when the rest has failed. */
 const isTold = ({ do: what }: Step) => what === 'status' || what === 'event'

@@ -242,12 +242,13 @@ describe('what may be refused while an object is brought about', () => {
     ]
     at.store.put('RemoteNetwork', network)
     at.store.put('Connector', connector)
-    const of = (kind: Kind, name: string) => new Set(at.world.writtenWith(kind, 'sallyport', name))
     const deployment = child('Deployment', 'a', connector)
     expect(refusalOf(deployment)).toBe(runnerOf(connector.metadata.uid))
     expect(refusalOf({ ...deployment, kind: 'Secret' })).toBe(connector.metadata.uid)
-    expect(of('RemoteNetwork', 'office')).toEqual(new Set([network.metadata.uid, runnerOf(connector.metadata.uid)]))
-    expect(of('Connector', 'a')).toEqual(new Set([connector.metadata.uid]))
+    expect(new Set(at.world.writtenWith('RemoteNetwork', network))).toEqual(
+      new Set([network.metadata.uid, runnerOf(connector.metadata.uid)]),
+    )
+    expect(new Set(at.world.writtenWith('Connector', connector))).toEqual(new Set([connector.metadata.uid]))
     expect(of('Connector', 'b')).toEqual(new Set())
   })
 })

@@ -115,9 +115,7 @@ export class World {
   }
 
   /** UIDs for which something may be refused while an object is brought about: its own, those of its rows, and what runs its Connectors. */
-  writtenWith(kind: Kind | 'Service', namespace: string, name: string): string[] {
-    const object: KubeObject | undefined = this.#store.get(kind as 'Service', namespace, name)
-    if (object === undefined) return []
+  writtenWith(kind: AnyKind, object: KubeObject): string[] {
     const rows = isKind(kind) ? this.rowsOf(kind, object).map(({ uid }) => uid) : []
     const connectors = kind === 'RemoteNetwork' ? this.#gather.connectorsOf(nameOf(object)) : []
     return [object.metadata.uid ?? '', ...rows, ...connectors.map(({ metadata }) => runnerOf(metadata.uid))]
