@@ -19,7 +19,7 @@ import type { ServingPair } from './plan/certificate.ts'
 import { relaySecretWith } from './plan/relay.ts'
 import { type RelaySecretWant, refusalOf, type ServingNames, type Step } from './plan/step.ts'
 import { renewTokenAtMs, withToken } from './plan/token.ts'
-import { type Provider, ProviderError } from './provider.ts'
+import { isPassing, type Provider, ProviderError } from './provider.ts'
 
 export type ApplyDeps = {
   provider: Provider
@@ -126,7 +126,7 @@ async function putRow(
     mirror.refused(uid, undefined)
     mirror.wrote(kind, uid, digest, revision)
   } catch (error) {
-    if (error instanceof ControllerError && error.status < 500) {
+    if (error instanceof ControllerError && !isPassing(error.status)) {
       const fields = error.fields.map(({ field, message }) => `${field} ${message}`)
       mirror.refused(uid, [error.message, ...fields].join('; '))
     }

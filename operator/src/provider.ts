@@ -54,6 +54,10 @@ export class ProviderError extends Error {
   }
 }
 
+/** Whether an HTTP status says nothing about what was asked, so that the same may go through later: the token, the load, the server. */
+export const isPassing = (status: number): boolean =>
+  status === 401 || status === 408 || status === 429 || status >= 500
+
 /** Throws `refused` where `live`, which stands under the name of `wanted`, is someone else's. Answers whether it has to go first. */
 export function isFormer(wanted: KubeObject, live: KubeObject | undefined): boolean {
   if (live === undefined) return false

@@ -1,4 +1,4 @@
-import { createMetrics, FakeClock, silentLog } from '@sallyport/runtime'
+import { ControllerError, createMetrics, FakeClock, silentLog } from '@sallyport/runtime'
 import { API_VERSION, type DeclaredKind, type DeclaredRow, type Kind } from '@sallyport/schema'
 import { describe, expect, it } from 'vitest'
 import { operatorMetrics } from './metrics.ts'
@@ -168,6 +168,23 @@ describe('a reconciler', () => {
     await pass(5)
     expect(rounds.count).toBe(2)
     expect(rows.deleted).toEqual([])
+    await reconciler.close()
+  })
+
+  it.each([
+    [403, ['as asked']],
+    [422, ['as asked']],
+    [401, []],
+    [408, []],
+    [429, []],
+    [500, []],
+  ])('tells of a PUT that is answered with %i: %j', async (status, told) => {
+    const { rows, store, begin } = harness()
+    rows.client.put = () => Promise.reject(new ControllerError(status, { error: 'refused', message: 'as asked' }))
+    const reconciler = begin()
+    store.put('Group', object('Group', 'staff'))
+    await settle()
+    expect([...rows.refusals.values()]).toEqual(told)
     await reconciler.close()
   })
 

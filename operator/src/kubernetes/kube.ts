@@ -19,7 +19,7 @@ import {
   type Statuses,
   versionOf,
 } from '../object.ts'
-import { type ObjectEvent, ProviderError } from '../provider.ts'
+import { isPassing, type ObjectEvent, ProviderError } from '../provider.ts'
 import type { Listed } from './adapter.ts'
 
 const PLURALS = {
@@ -269,9 +269,13 @@ function providerError(verb: string, kind: string, cause: unknown): ProviderErro
   // That answer comes without a body.
   const said = cause.code === 401 ? UNAUTHORIZED : messageOf(text)
   const message = `${verb} ${kind}: ${said} (${cause.code})`
-  const code =
-    cause.code === 404 ? 'not_found' : cause.code === 409 ? 'conflict' : cause.code >= 500 ? 'unavailable' : 'refused'
-  return new ProviderError(code, message)
+  return new ProviderError(codeOf(cause.code), message)
+}
+
+function codeOf(status: number): ProviderError['code'] {
+  if (status === 404) return 'not_found'
+  if (status === 409) return 'conflict'
+  return isPassing(status) ? 'unavailable' : 'refused'
 }
 
 function messageOf(text = ''): string {

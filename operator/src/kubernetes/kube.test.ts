@@ -1,0 +1,46 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { KubeConfig } from '@kubernetes/client-node'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { KubeObject } from '../object.ts'
+import { Kube } from './kube.ts'
+
+let status = 200
+const server = createServer((_, response) => {
+  response.writeHead(status, { 'content-type': 'application/json' })
+  response.end(JSON.stringify({ kind: 'Status', message: 'as asked', code: status }))
+})
+const config = new KubeConfig()
+beforeAll(async () => {
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  config.loadFromClusterAndUser({ name: 'c', server: `http://127.0.0.1:${port}`, skipTLSVerify: true }, { name: 'u' })
+})
+afterAll(() => {
+  server.closeAllConnections()
+  server.close()
+})
+
+const group = { apiVersion: 'sallyport.dev/v1alpha1', kind: 'Group', metadata: { namespace: 'a', name: 'b' } }
+
+it.each([
+  [400, 'refused'],
+  [403, 'refused'],
+  [422, 'refused'],
+  [409, 'conflict'],
+  [404, 'not_found'],
+  [401, 'unavailable'],
+  [408, 'unavailable'],
+  [429, 'unavailable'],
+  [500, 'unavailable'],
+  [503, 'unavailable'],
+])('a write that the API server answers with %i is %s', async (answered, code) => {
+  status = answered
+  const kube = new Kube(config, () => undefined)
+  const lease: KubeObject & { spec: object } = {
+    ...group,
+    metadata: { ...group.metadata, resourceVersion: '1' },
+    spec: {},
+  }
+  await expect(kube.writeLease(lease)).rejects.toMatchObject({ code })
+})
