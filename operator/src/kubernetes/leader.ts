@@ -4,6 +4,8 @@ import { type Kube, type Lease, type LeaseSpec, microTime } from './kube.ts'
 
 /** Parts of the Lease's duration: how often it is renewed, and how long before others may take over a leader stops. */
 const [RENEW_PART, MARGIN_PART] = [1 / 5, 1 / 5]
+/** Times that the Lease is given back where others write it meanwhile. */
+const RELEASE_ATTEMPTS = 5
 
 export type LeaderOptions = {
   kube: Pick<Kube, 'lease' | 'writeLease'>
@@ -25,6 +27,7 @@ export class Leader {
   #seen: { version: string; atMs: number } | undefined
   #held: Lease | undefined
   #problem: string | undefined = 'the Lease has yet to be read'
+  #acquiring: Promise<void> = Promise.resolve()
   #renewing: Promise<void> = Promise.resolve()
 
   constructor(options: LeaderOptions) {
@@ -45,7 +48,8 @@ export class Leader {
     const { clock, log, identity } = this.#options
     const { signal } = this.#stop
     while (!signal.aborted) {
-      this.#held = await this.#acquire()
+      this.#acquiring = this.#acquire()
+      await this.#acquiring
       if (this.#held !== undefined) break
       await sleep(clock, this.#renewMs / 2, signal)
     }
@@ -57,26 +61,53 @@ export class Leader {
   /** Gives the Lease back, so that another replica takes over at once. */
   async release(): Promise<void> {
     this.#stop.abort(new Error('the operator stops'))
+    // What was under way may have taken the Lease, or renewed it. `lead` tells of a failure.
+    await this.#acquiring.catch(() => undefined)
     await this.#renewing
     const held = this.#held
     this.#held = undefined
-    if (held === undefined) return
-    const { clock, kube } = this.#options
-    const spec: LeaseSpec = {
-      ...held.spec,
-      holderIdentity: '',
-      leaseDurationSeconds: 1,
-      renewTime: microTime(clock.now()),
-    }
-    await kube.writeLease({ ...held, spec })
+    if (held !== undefined) await this.#giveBack(held)
   }
 
-  async #acquire(): Promise<Lease | undefined> {
+  async #giveBack(held: Lease): Promise<void> {
+    const { clock, kube, log, namespace, lease: name, identity } = this.#options
+    try {
+      let lease: Lease | undefined = held
+      for (let attempt = 0; attempt < RELEASE_ATTEMPTS && lease?.spec.holderIdentity === identity; attempt++) {
+        const spec: LeaseSpec = {
+          ...lease.spec,
+          holderIdentity: '',
+          leaseDurationSeconds: 1,
+          renewTime: microTime(clock.now()),
+        }
+        if (await this.#writes({ ...lease, spec })) return
+        // Someone has annotated it, or leads.
+        lease = await kube.lease(namespace, name)
+      }
+    } catch (error) {
+      if (!(error instanceof ProviderError)) throw error
+      log.warn({ reason: error.message }, 'the Lease cannot be given back; it runs out by itself')
+    }
+  }
+
+  /** Whether nobody had written it meanwhile. */
+  async #writes(lease: Lease): Promise<boolean> {
+    try {
+      await this.#options.kube.writeLease(lease)
+      return true
+    } catch (error) {
+      if (error instanceof ProviderError && error.code === 'conflict') return false
+      throw error
+    }
+  }
+
+  /** Takes the Lease if it is free. */
+  async #acquire(): Promise<void> {
     const { kube, namespace, lease: name, identity, leaseSeconds, clock, log } = this.#options
     try {
       const lease = await kube.lease(namespace, name)
       this.#problem = undefined
-      if (lease !== undefined && !this.#isFree(lease)) return undefined
+      if (lease !== undefined && !this.#isFree(lease)) return
       const now = microTime(clock.now())
       const spec: LeaseSpec = {
         holderIdentity: identity,
@@ -86,13 +117,12 @@ export class Leader {
         leaseTransitions: (lease?.spec.leaseTransitions ?? 0) + (lease === undefined ? 0 : 1),
       }
       const metadata = lease?.metadata ?? { name, namespace }
-      return await kube.writeLease({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec })
+      this.#held = await kube.writeLease({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec })
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error
-      if (error.code === 'conflict') return undefined
+      if (error.code === 'conflict') return
       this.#problem = error.message
       log.warn({ reason: error.message }, 'the Lease cannot be read or written')
-      return undefined
     }
   }
 
