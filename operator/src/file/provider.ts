@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, type DirectoryWatch, type Log, watchDirectory, writeFileAtomic } from '@sallyport/runtime'
 import { KINDS, type Kind } from '@sallyport/schema'
@@ -13,6 +13,7 @@ import {
 } from '../provider.ts'
 import { ObjectStore } from '../store.ts'
 import { ChildFiles } from './child-file.ts'
+import { EventFile } from './event-file.ts'
 import { type FileMemory, type FileObject, type FileProblem, readObjects } from './object-file.ts'
 import { Processes } from './processes.ts'
 import { Registry } from './registry.ts'
@@ -44,6 +45,7 @@ export class FileProvider implements Provider {
   readonly #registry: Registry
   readonly #children: ChildFiles
   readonly #processes: Processes
+  readonly #events: EventFile
   readonly #memory: FileMemory = new Map()
   readonly #watches: DirectoryWatch[] = []
   #signer: TokenSigner | undefined
@@ -61,6 +63,7 @@ export class FileProvider implements Provider {
     })
     this.#registry = new Registry(stateDirectory, token, clock)
     this.#children = new ChildFiles(stateDirectory)
+    this.#events = new EventFile(join(stateDirectory, EVENT_FILE))
     this.#processes = new Processes({ ...options, directory: stateDirectory, clock, log })
   }
 
@@ -265,9 +268,8 @@ export class FileProvider implements Provider {
   }
 
   async #tell(event: object): Promise<void> {
-    const { stateDirectory, clock } = this.#options
-    const line = JSON.stringify({ time: new Date(clock.now()).toISOString(), ...event })
-    await appendFile(join(stateDirectory, EVENT_FILE), `${line}\n`, { mode: 0o600 })
+    const time = new Date(this.#options.clock.now()).toISOString()
+    await this.#events.append({ time, ...event })
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '@sallyport/runtime'
@@ -36,4 +36,17 @@ describe('the UID of an object in a file', () => {
   ])('is another one for another operator (%o)', async account => {
     expect(await uidFor(account)).not.toBe(await uidFor({ iss: 'laptop', sub: 'operator' }))
   })
+})
+
+it('a write that fails is told, and does not keep the next from the disk', async () => {
+  const directory = join(root, String(++directories))
+  const registry = new Registry(directory, { iss: 'laptop', sub: 'operator' }, systemClock)
+  const path = join(directory, 'objects.json')
+  mkdirSync(path, { recursive: true })
+  registry.declare([network])
+  await expect(registry.settled()).rejects.toThrow('objects.json')
+  rmSync(path, { recursive: true })
+  registry.declare([network])
+  await registry.settled()
+  expect(readFileSync(path, 'utf8')).toContain('RemoteNetwork/default/office')
 })

@@ -67,7 +67,7 @@ export class Registry {
     await this.#queue(() => writeFileAtomic(path, `${JSON.stringify(status, null, 2)}\n`, 0o644))
   }
 
-  /** Resolves when everything is on disk. */
+  /** Resolves when everything is on disk; rejects when the last write failed. */
   settled(): Promise<void> {
     return this.#writing
   }
@@ -94,7 +94,8 @@ export class Registry {
   /** What is left of an object of that name that was there before. */
   #forgetStatus(object: Pick<KubeObject, 'kind' | 'metadata'>): undefined {
     const path = this.#statusFile(object)
-    void this.#queue(() => rm(path, { force: true }))
+    // `settled` tells of a failure.
+    this.#queue(() => rm(path, { force: true })).catch(() => undefined)
   }
 
   #readStatus(object: Pick<KubeObject, 'kind' | 'metadata'>): unknown {
@@ -115,12 +116,15 @@ export class Registry {
     const text = `${JSON.stringify(Object.fromEntries([...this.#seen].sort()), null, 2)}\n`
     if (text === this.#saved) return
     this.#saved = text
-    void this.#queue(() => writeFileAtomic(join(this.#directory, REGISTRY_FILE), text))
+    this.#queue(() => writeFileAtomic(join(this.#directory, REGISTRY_FILE), text)).catch(() => {
+      // `settled` tells of it; what is not on disk is written with the next change or look.
+      this.#saved = ''
+    })
   }
 
-  /** One write after the other: the last one wins. */
+  /** One write after the other, whatever became of the one before: the last one wins. */
   #queue(write: () => Promise<void>): Promise<void> {
-    this.#writing = this.#writing.then(write)
+    this.#writing = this.#writing.then(write, write)
     return this.#writing
   }
 }
