@@ -249,6 +249,5 @@ describe('what may be refused while an object is brought about', () => {
       new Set([network.metadata.uid, runnerOf(connector.metadata.uid)]),
     )
     expect(new Set(at.world.writtenWith('Connector', connector))).toEqual(new Set([connector.metadata.uid]))
-    expect(of('Connector', 'b')).toEqual(new Set())
   })
 })
