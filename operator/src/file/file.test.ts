@@ -144,6 +144,7 @@ describe('a directory of files', () => {
 
   it('keeps the time at which an object was first seen, and counts the changes of its spec', async () => {
     const seen = () => JSON.parse(readFileSync(join(state, 'objects.json'), 'utf8'))['Group/default/people']
+    await settled()
     const before = seen()
     await stop()
     await start()
