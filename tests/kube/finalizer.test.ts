@@ -54,6 +54,9 @@ describeKube('what is deleted and kept by a finalizer', cluster => {
     })
 
   it('gives no access from the moment of its deletion, and its names to the next', async () => {
+    // Times of creation are whole seconds, and of two in one second anyone may be the older.
+    const madeAtMs = Date.parse((await find('first'))?.metadata.creationTimestamp ?? '')
+    await eventually('the next second', async () => (Date.now() >= madeAtMs + 1000 ? true : undefined))
     await installation.apply(resource('next', 'first.internal', NAMESPACE))
     await installation.condition('Resource', 'next', { type: 'Accepted', status: 'False', reason: 'NameTaken' })
     await installation.settled()
