@@ -61,9 +61,9 @@ export class Release {
     await makeNodeDirectory(this.#database, USER)
   }
 
-  /** Installs it with the further values; gives what helm has said. */
-  install(values: object = {}): Promise<string> {
-    return helm(['install', RELEASE, CHART, '--create-namespace', ...this.valueFiles(values)], this.values())
+  /** Installs it with the further values; gives what helm has said. `chart` is its directory. */
+  install(values: object = {}, chart: string = CHART): Promise<string> {
+    return helm(['install', RELEASE, chart, '--create-namespace', ...this.valueFiles(values)], this.values())
   }
 
   /** `helm upgrade` with the further values; gives what helm has said. */
@@ -112,9 +112,9 @@ export class Release {
   }
 
   /** All of it: the release, the quickstart, every object Ready. */
-  async everything(values: object = {}): Promise<void> {
+  async everything(values: object = {}, chart: string = CHART): Promise<void> {
     await this.prepare()
-    await this.install(values)
+    await this.install(values, chart)
     await this.started()
     await kube(['apply', '-f', '-'], await this.quickstart())
     await this.ready()
