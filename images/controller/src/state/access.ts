@@ -51,6 +51,8 @@ export class Access {
   readonly #index = new AccessIndex()
   readonly #resources = new Map<string, Compiled>()
   readonly #ofNetwork = new Map<string, Set<string>>()
+  /** How many Resources name a Group, by Group and network. */
+  readonly #namedIn = new Map<string, Map<string, number>>()
   readonly #versions = new Map<string, number>()
   readonly #grants = new Map<string, Grants>()
 
@@ -146,10 +148,8 @@ export class Access {
 
   /** Networks of the Resources that name a Group. */
   networksOfGroup(group: string): Set<string> {
-    const networks = new Set<string>()
-    for (const { row } of this.#resources.values())
-      if (row.body.groups.includes(group) && this.#state.of('network', row.body.network)) networks.add(row.body.network)
-    return networks
+    const named = this.#namedIn.get(group)?.keys() ?? []
+    return new Set([...named].filter(network => this.#state.of('network', network) !== undefined))
   }
 
   /** Whether any Group names the person. */
@@ -167,6 +167,7 @@ export class Access {
   #resourceChanged(before: DeclaredOf<'resource'> | undefined, after: DeclaredOf<'resource'> | undefined): Effect {
     if (before !== undefined) {
       this.#resources.delete(before.uid)
+      this.#countGroups(before, -1)
       this.#ofNetwork.get(before.body.network)?.delete(before.uid)
       this.#bump(before.body.network)
     }
@@ -179,6 +180,7 @@ export class Access {
     const rule = normaliseRule(body.spec)
     const { createdAt } = body.metadata
     const signed = { packed: packUid(uid), digest: ruleDigest(rule), rule }
+    this.#countGroups(after, 1)
     this.#resources.set(uid, { uid, createdAt, ...signed, bytes: entryBytes(body, rule), row: after })
     const ofNetwork = this.#ofNetwork.get(body.network) ?? new Set()
     this.#ofNetwork.set(body.network, ofNetwork.add(uid))
@@ -190,6 +192,18 @@ export class Access {
       access: accessOf(after),
     })
     return effect(touched, mayReduce)
+  }
+
+  #countGroups({ body: { groups, network } }: DeclaredOf<'resource'>, by: 1 | -1): void {
+    for (const group of new Set(groups)) {
+      if (group === null) continue
+      const counts = this.#namedIn.get(group) ?? new Map<string, number>()
+      const count = (counts.get(network) ?? 0) + by
+      if (count === 0) counts.delete(network)
+      else counts.set(network, count)
+      if (counts.size === 0) this.#namedIn.delete(group)
+      else this.#namedIn.set(group, counts)
+    }
   }
 
   #bump(network: string): void {
