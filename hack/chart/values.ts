@@ -52,7 +52,7 @@ const operator = group(
       300,
       'How long a resync waits that would remove more than half of what is declared, and more than 20.',
     ),
-    ...workload({ requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '384Mi' } }),
+    ...workload({ requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '1Gi' } }),
   },
   'The operator: makes the cluster, and the Controller, as the objects declare.',
 )
