@@ -87,6 +87,7 @@ export class Serving {
       log,
       onClient: (socket, relay) => this.sessions.accept(socket, relay),
       onDraining: relay => this.sessions.leave(relay),
+      onRegistered: relay => this.sessions.join(relay),
       onChange: () => this.#link.beat(),
     })
     this.#link = new ControllerLink({

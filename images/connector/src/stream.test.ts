@@ -6,6 +6,9 @@ import { DB, device, makeDevice, rule, WEB } from './test/world.ts'
 
 useScene()
 
+/** Some 400 KiB: more than a Client takes that does not read, and no more than what a Connector holds for it beside that. */
+const LINES = 34_000
+
 describe('a stream', () => {
   it('reaches its Resource by name, both ways, with half close, and is logged', async () => {
     await startReady()
@@ -59,8 +62,13 @@ describe('a stream', () => {
     expect(scene.service.accepted()).toBe(reached)
     expect(await elsewhere.refusal('web.internal', scene.service.port)).toBe('opened')
     expect(await ask(stream, 'still here', 10)).toBe('still here')
-    stream.end()
-    stream.resume()
+    stream.end(' and goodbye'.repeat(LINES))
+    await eventually('the Resource to be done', () =>
+      scene.controller.records().some(({ bytesDown = 0 }) => bytesDown > LINES),
+    )
+    let rest = ''
+    for await (const chunk of stream) rest += chunk
+    expect(rest).toBe(' and goodbye'.repeat(LINES))
     await ended
     expect([client.session.closed, elsewhere.session.closed]).toEqual([true, false])
   })

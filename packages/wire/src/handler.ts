@@ -14,6 +14,8 @@ export type SessionHandler = {
   open?(stream: SessionStream): void
   /** The peer takes no new streams, or ends the session. */
   goaway?(code: GoawayCode): void
+  /** The last stream is over: all of its bytes have been handed to the carrier, or one side has given them up. */
+  idle?(): void
   /** A PONG has come. */
   roundTrip?(ms: number): void
   /** The carrier has been silent for too long; the owner detaches it. */

@@ -261,6 +261,7 @@ export abstract class SessionEnd {
     stream.discard()
     this.credit.release(stream.credit)
     if (!finished) this.outbound.kept.dropBodies(stream)
+    if (this.streams.size === 0 && !this.#closed) this.handler.idle?.()
   }
 
   #outboundOwner(): OutboundOwner {

@@ -28,6 +28,8 @@ export type RelayLinkOptions = {
   onClient: (socket: Socket, relay: string) => void
   /** The Relay shuts down: what goes through it has the time to end that it gives. */
   onDraining: (relay: string) => void
+  /** The Relay has taken the Connector in: what comes through it may stay. */
+  onRegistered: (relay: string) => void
   /** The registration has come or gone. */
   onChange: () => void
 }
@@ -111,6 +113,7 @@ export class RelayLink {
       case 'registered':
         this.#registered = true
         this.#options.log.info({ relay: this.name }, 'registered at the Relay')
+        this.#options.onRegistered(this.name)
         this.#pool.start()
         this.#options.onChange()
         return

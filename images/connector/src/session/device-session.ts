@@ -22,7 +22,7 @@ export type SessionDeps = ForwardingDeps & {
 }
 
 /** What a session tells those who keep count. */
-export type SessionWatcher = { opened(): void; streamEnded(): void; closed(code: ResetCode): void }
+export type SessionWatcher = { opened(): void; idle(): void; closed(code: ResetCode): void }
 
 type Held = { stream: IncomingStream; timer: Timer }
 
@@ -49,13 +49,14 @@ export class DeviceSession {
     this.#watcher = watcher
     this.#startedAtMs = deps.time.now()
     const label = { session: session.id, device: session.peer.deviceId, path }
-    this.#forwarding = new Forwarding(deps, label, () => this.#streamEnded())
+    this.#forwarding = new Forwarding(deps, label, () => this.#tellIdle())
     this.#aclTimer = deps.clock.timer(ACL_TIMEOUT_MS, () => session.refuseAcl())
   }
 
   readonly events: ConnectorSessionEvents = {
     acl: bytes => this.#showAcl(Buffer.from(bytes).toString('latin1')),
     open: stream => this.#open(stream),
+    idle: () => this.#tellIdle(),
     closed: code => this.#closed(code),
   }
 
@@ -70,6 +71,11 @@ export class DeviceSession {
   /** Allowed streams, those that are being connected among them. */
   get streams(): number {
     return this.#access?.liveStreams ?? 0
+  }
+
+  /** Whether nothing is under way, not even the last bytes of a stream that has ended. */
+  get isIdle(): boolean {
+    return this.streams === 0 && this.#session.streamCount === 0
   }
 
   /** What the Controller is told; undefined before the ACL was accepted. */
@@ -106,7 +112,7 @@ export class DeviceSession {
   leave(): void {
     this.#leaving = true
     this.#session.drain()
-    this.#endIfLeft()
+    this.#tellIdle()
   }
 
   /** Cuts all streams and ends the session. */
@@ -198,13 +204,10 @@ export class DeviceSession {
     if (!stream.over) this.#open(stream)
   }
 
-  #streamEnded(): void {
-    this.#watcher.streamEnded()
-    this.#endIfLeft()
-  }
-
-  #endIfLeft(): void {
-    if (this.#leaving && this.streams === 0) this.close('draining', 'draining')
+  #tellIdle(): void {
+    if (!this.isIdle) return
+    this.#watcher.idle()
+    if (this.#leaving) this.close('draining', 'draining')
   }
 
   /** Sets the timer for the first end of a grant or an ACL. */

@@ -40,6 +40,8 @@ export class SessionRegistry {
   readonly #acceptors = new Map<string, TunnelAcceptor>()
   readonly #paths = new WeakMap<ConnectorSession['peer'], string>()
   readonly #host: SessionHost
+  /** Paths through Relays that shut down. */
+  readonly #left = new Set<string>()
   #trust: AcceptorTrust
   #settle: Timer | undefined
   #onIdle: (() => void) | undefined
@@ -73,7 +75,7 @@ export class SessionRegistry {
   /** Takes a socket on which a Client's handshake has begun. */
   accept(socket: Socket, relay: string): void {
     const pending = [...this.#acceptors.values()].reduce((sum, acceptor) => sum + acceptor.pending, 0)
-    if (this.#draining || pending >= MAX_HANDSHAKES) {
+    if (this.#draining || this.#left.has(pathOf(relay)) || pending >= MAX_HANDSHAKES) {
       socket.on('error', () => undefined).destroy()
       return
     }
@@ -118,10 +120,16 @@ export class SessionRegistry {
 
   /** Leaves a Relay that shuts down: who came through it takes another way for what is new, and what is open goes on until it ends. */
   leave(relay: string): void {
+    const path = pathOf(relay)
+    this.#left.add(path)
     this.#acceptors.get(relay)?.close()
     this.#acceptors.delete(relay)
-    const path = pathOf(relay)
     for (const session of [...this.#sessions.values()]) if (session.path === path) session.leave()
+  }
+
+  /** Takes what comes through a Relay, which may have been left before. */
+  join(relay: string): void {
+    this.#left.delete(pathOf(relay))
   }
 
   /** Cuts all sessions. */
@@ -134,7 +142,7 @@ export class SessionRegistry {
     this.#draining = true
     for (const acceptor of this.#acceptors.values()) acceptor.close()
     this.#host.drain()
-    if (this.streams > 0 && graceMs > 0) {
+    if (!this.#isIdle && graceMs > 0) {
       await new Promise<void>(resolve => {
         const timer = this.#clock.timer(graceMs, resolve)
         this.#onIdle = () => {
@@ -152,22 +160,29 @@ export class SessionRegistry {
       opened: () => {
         if (device.report !== undefined) onOpened(device.report)
       },
-      streamEnded: () => this.#streamEnded(),
+      idle: () => this.#tellIdle(),
       closed: code => onClosed(session.id, code),
     })
     const { events } = device
     this.#sessions.set(session.id, device)
+    // Its handshake was over when the Relay said that it shuts down.
+    if (this.#left.has(device.path)) queueMicrotask(() => device.leave())
     return {
       ...events,
       closed: code => {
         this.#sessions.delete(session.id)
+        this.#tellIdle()
         events.closed?.(code)
       },
     }
   }
 
-  #streamEnded(): void {
-    if (this.#onIdle !== undefined && this.streams === 0) this.#onIdle()
+  #tellIdle(): void {
+    if (this.#isIdle) this.#onIdle?.()
+  }
+
+  get #isIdle(): boolean {
+    return [...this.#sessions.values()].every(({ isIdle }) => isIdle)
   }
 
   #acceptorFor(relay: string): TunnelAcceptor {

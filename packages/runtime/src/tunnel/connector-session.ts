@@ -20,6 +20,8 @@ export type ConnectorSessionEvents = {
   acl(bytes: Uint8Array, hash: string): void
   /** A stream is asked for; answer with `accept` or `cut`. Never before the first `acceptAcl`. */
   open(stream: IncomingStream): void
+  /** The last stream is over, and its bytes are on their way. */
+  idle?(): void
   roundTrip?(ms: number): void
   /** The session is over, and with it every stream. */
   closed?(code: ResetCode): void
@@ -129,6 +131,8 @@ export class ConnectorSession {
         acl: bytes => this.#receiveAcl(bytes),
         open: stream => this.#open(stream),
         goaway: code => this.#goaway(code),
+        // The session may be ended by whoever hears it, and is in the middle of something.
+        idle: () => queueMicrotask(() => this.#events.idle?.()),
         roundTrip: ms => this.#events.roundTrip?.(ms),
         carrierDead: () => this.#carrier?.destroy(new Error('no answer to a PING')),
         closed: code => {
@@ -144,6 +148,11 @@ export class ConnectorSession {
 
   get closed(): boolean {
     return this.#end.closed
+  }
+
+  /** Streams of which not all has been sent, received and dealt with. */
+  get streamCount(): number {
+    return this.#end.streamCount
   }
 
   get attached(): boolean {
