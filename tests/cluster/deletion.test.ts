@@ -72,14 +72,18 @@ describe('a release of which someone deletes things by hand', () => {
       { timeoutMs: LONG_MS, everyMs: 1000 },
     )
     const { device } = await release.person(GRACE)
-    const connectors = await device.json<{ name: string; connected: boolean; ready: boolean }[]>([
-      'admin',
-      'connectors',
-      'list',
-    ])
-    const known = connectors.map(({ name, connected, ready }) => ({ name, connected, ready }))
-    expect(known.sort((a, b) => a.name.localeCompare(b.name))).toEqual(
-      ['office-0', 'office-1'].map(name => ({ name, connected: true, ready: true })),
+    type Known = { name: string; connected: boolean; ready: boolean }
+    await eventually(
+      'both Connectors at the Controller, and no other',
+      async () => {
+        const connectors = await device.json<Known[]>(['admin', 'connectors', 'list'])
+        const known = connectors.map(({ name, connected, ready }) => ({ name, connected, ready }))
+        expect(known.sort((a, b) => a.name.localeCompare(b.name))).toEqual(
+          ['office-0', 'office-1'].map(name => ({ name, connected: true, ready: true })),
+        )
+        return true
+      },
+      { timeoutMs: LONG_MS, everyMs: 1000 },
     )
   })
 })
