@@ -44,6 +44,23 @@ describe('when every Connector that the Client knows is gone', () => {
     expect(await ask()).toContain('hello')
   })
 
+  it('and they come back at once, a new stream waits for them', async () => {
+    for (const connector of chain.connectors) await connector.stop()
+    const asked = ask()
+    for (const connector of chain.connectors) await connector.start()
+    expect(await asked).toContain('hello')
+  })
+
+  it('and none comes, a new stream is refused, and no service is reached', async () => {
+    for (const connector of chain.connectors) await connector.stop()
+    const before = web.accepted()
+    expect(await ask()).toMatch(/^HTTP\/1.1 50[0-9] [\s\S]*connector_down/)
+    expect(web.accepted()).toBe(before)
+    for (const connector of chain.connectors) await connector.start()
+    await eventually('them at every Relay', chain.isWhole)
+    expect(await ask()).toContain('hello')
+  })
+
   it('and the Controller stays away, a new stream is refused, and no service is reached', async () => {
     await chain.controller.stop()
     await eventually('the Client to miss the Controller', isCutOff)

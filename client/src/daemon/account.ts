@@ -13,7 +13,7 @@ import { type DeviceId, type FromClient, ToClient } from '@sallyport/schema'
 import { deviceIdOf, type KeyPair, randomId, thumbprintOf } from '@sallyport/trust'
 import { Knowledge } from '../access/knowledge.ts'
 import { type Routed, routeTo } from '../access/route.ts'
-import { ClientError } from '../error.ts'
+import { ClientError, type ClientErrorCode } from '../error.ts'
 import { CaKeeper, isSameKey } from '../login/ca-keeper.ts'
 import type { Profile, ProfileStore } from '../login/profile.ts'
 import { type TokenAnswer, TokenKeeper } from '../login/token-keeper.ts'
@@ -30,6 +30,13 @@ const REFRESH_EVERY_MS = 5_000
 const HURRY_EVERY_MS = 1_000
 /** How long a stream that no known Connector takes waits for word of others from a Controller that is not reached just now. */
 const NEWS_WAIT_MS = 8_000
+/** How long such a stream is tried again while the Controller is reached: others may just be taking the place of all Connectors or Relays. */
+const CHANGE_WAIT_MS = 3_000
+/** Longest time between two tries; word of the Controller makes it shorter. */
+const CHANGE_EVERY_MS = 500
+
+/** What a stream fails with that no known way leads to. */
+const NO_WAY: ReadonlySet<ClientErrorCode> = new Set(['connector_down', 'relay_down'])
 
 const incoming = messageParser(ToClient)
 
@@ -184,18 +191,26 @@ export class Account {
   }
 
   /**
-   * Opens a stream to a destination that was routed. Where no Connector that was known then takes it, those count of which the Controller has told
-   * since, and tells first thing when it is reached again: all may have been replaced meanwhile. Throws ClientError.
+   * Opens a stream to a destination that was routed. Where no Connector that was known then takes it, or no Relay leads there, those count of which
+   * the Controller tells next: all may just be being replaced. Throws ClientError.
    */
   async open(routed: Routed, host: string, port: number, signal: AbortSignal): Promise<Duplex> {
-    try {
-      return await this.#openTo(routed, host, port, signal)
-    } catch (error) {
-      if (!(error instanceof ClientError) || error.code !== 'connector_down') throw error
-      await this.#news(signal)
-      const anew = this.route(host, port)
-      if (anew === undefined || anew.network === routed.network) throw error
-      return this.#openTo(anew, host, port, signal)
+    const { clock } = this.#options
+    let way = routed
+    let untilMs: number | undefined
+    for (;;) {
+      try {
+        return await this.#openTo(way, host, port, signal)
+      } catch (error) {
+        if (!(error instanceof ClientError) || !NO_WAY.has(error.code)) throw error
+        await this.#news(signal)
+        untilMs ??= clock.monotonic() + CHANGE_WAIT_MS
+        if (!this.#synced || clock.monotonic() >= untilMs) throw error
+        await this.#change(signal)
+        const anew = this.route(host, port)
+        if (anew === undefined) throw error
+        way = anew
+      }
     }
   }
 
@@ -239,6 +254,17 @@ export class Account {
     } finally {
       limit.done()
     }
+  }
+
+  /** Waits until the Controller tells something, or {@link CHANGE_EVERY_MS} have passed. */
+  async #change(signal: AbortSignal): Promise<void> {
+    const limit = limited(this.#options.clock, signal, CHANGE_EVERY_MS)
+    await this.#bell
+      .next(limit.signal)
+      .catch(error => {
+        if (!limit.timedOut()) throw error
+      })
+      .finally(limit.done)
   }
 
   #receive(message: ToClient) {

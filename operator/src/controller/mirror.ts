@@ -53,13 +53,13 @@ export class Mirror implements ControllerView {
   #trust: OperatorTrust | undefined
   #down: string | undefined = 'not connected yet'
   #returnTimer: Timer | undefined
-  #retry: Timer | undefined
 
   constructor(options: MirrorOptions) {
     this.#options = options
     const { url, ca, token, proxy, clock, version } = options
     this.#channel = new ControlChannel<ToOperator, FromOperator>({
       url: () => channelUrl(url, '/v1/operator'),
+      maxRetryMs: MAX_RETRY_MS,
       ...(ca === undefined ? {} : { ca }),
       headers: async () => ({ authorization: `Bearer ${await token()}` }),
       incoming,
@@ -143,7 +143,6 @@ export class Mirror implements ControllerView {
 
   close(): Promise<void> {
     this.#returnTimer?.cancel()
-    this.#retry?.cancel()
     return this.#channel.close('the operator stops')
   }
 
@@ -153,11 +152,6 @@ export class Mirror implements ControllerView {
       return
     }
     if (state.kind !== 'down') return
-    if (state.retryInMs > MAX_RETRY_MS) {
-      this.#retry = this.#options.clock.timer(MAX_RETRY_MS, () => {
-        if (this.#channel.state.kind === 'down') this.#channel.reconnect()
-      })
-    }
     const { message } = state.end
     const changed = this.#down !== message
     this.#down = message

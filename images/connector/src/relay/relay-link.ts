@@ -35,6 +35,8 @@ export type RelayLinkOptions = {
 }
 
 const EXPORTER_BYTES = 32
+/** Longest wait before the next attempt: a Relay that is replaced is back within seconds, and others end when it is. */
+const MAX_RETRY_MS = 2_000
 const fromRelay = messageParser(RelayToConnector)
 
 /** Keeps the Connector registered at one Relay, and idle data sockets there. */
@@ -57,6 +59,7 @@ export class RelayLink {
       ca: options.ca,
       serverName: entry.name,
       incoming: fromRelay,
+      maxRetryMs: MAX_RETRY_MS,
       heartbeat: () => ({ type: 'heartbeat', nowMs: clock.now() }),
       onMessage: message => this.#receive(message),
       onState: state => this.#stateChanged(state),

@@ -41,6 +41,8 @@ export type ControlChannelOptions<I, O> = {
   onState?: (state: ChannelState) => void
   proxy?: ProxySettings
   clock?: Clock
+  /** Ceiling of the longest wait before another attempt; 30 s when absent. */
+  maxRetryMs?: number
   /** Randomness of the waits: from 0 up to, not including, 1. */
   random?: () => number
 }
@@ -64,7 +66,7 @@ export class ControlChannel<I extends { type: string }, O extends { type: string
   constructor(options: ControlChannelOptions<I, O>) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
-    this.#backoff = new Backoff(options.random ?? Math.random)
+    this.#backoff = new Backoff(options.random ?? Math.random, options.maxRetryMs)
     queueMicrotask(() => this.#connect())
   }
 
