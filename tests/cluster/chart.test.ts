@@ -76,8 +76,11 @@ describe('the chart on a node', () => {
   it('leaves what must stay, and finds it again', { timeout: LONG_MS }, async () => {
     const before = await find<{ data: object }>('secret', `${RELEASE}-ca`, NAMESPACE)
     await helm(['uninstall', RELEASE, '--namespace', NAMESPACE, '--wait'])
-    const left = await kube(['get', 'deployments', '-n', NAMESPACE, '-o', 'name'])
-    expect(left.split('\n').filter(name => name.includes(`/${RELEASE}-`))).toEqual([])
+    // What a Relay owns goes after it.
+    const left = await eventually('its Deployments to go', async () => {
+      const names = await kube(['get', 'deployments', '-n', NAMESPACE, '-o', 'name'])
+      return names.includes(`/${RELEASE}-`) ? undefined : names
+    })
     expect(left).toContain('deployment.apps/office-0')
     await release.install()
     await kube(['rollout', 'status', `deployment/${RELEASE}-controller`, '-n', NAMESPACE, '--timeout=300s'])
