@@ -182,6 +182,7 @@ export class Reconciler {
     const plan = this.#plan(key, kind, namespace, name)
     if (plan === undefined) return undefined
     const againAtMs = await this.#apply(plan)
+    // Of whatever kind it is: only what all objects have is read.
     const object: KubeObject | undefined = this.#deps.provider.store.get(kind as 'Service', namespace, name)
     // What was refused and is no longer wanted, or has gone through, is told no more.
     if (object !== undefined && this.#forgetRefusals(this.#deps.world.writtenWith(kind, object))) this.#queue.add(key)
