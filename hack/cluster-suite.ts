@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ask, type Count, type Output, run, vitest } from './suite.ts'
+import { ask, type Output, type Result, run, vitest } from './suite.ts'
 
 const root = join(import.meta.dirname, '..')
 const IMAGES = ['controller', 'relay', 'connector', 'operator']
@@ -17,12 +17,18 @@ const built = new Map<string, Promise<boolean>>()
  * Starts a cluster, loads the images into it, runs tests/cluster beside it, or what vitest's arguments leave of it, and ends it, unless KEEP=1 says
  * otherwise. Skipped aloud where there can be none; with CI=true that fails.
  */
-export async function clusterSuite(kind: ClusterKind, args: string[] = [], output: Output = 'inherit'): Promise<Count> {
+export async function clusterSuite(
+  kind: ClusterKind,
+  args: string[] = [],
+  output: Output = 'inherit',
+): Promise<Result> {
   const scripts = join('hack', kind)
   const { ok: possible, text } = ask(join(scripts, 'possible'), [])
   if (!possible) {
-    console.log(`${process.env.CI === 'true' ? 'FAILED' : 'SKIPPED'}: tests/cluster on ${scripts}: ${text}`)
-    return process.env.CI === 'true' ? { passed: 0, failed: 1, skipped: 0 } : { passed: 0, failed: 0, skipped: 1 }
+    const what = `tests/cluster on ${scripts}: ${text}`
+    if (process.env.CI === 'true') return { passed: 0, failed: [what], skipped: 0 }
+    console.log(`SKIPPED: ${what}`)
+    return { passed: 0, failed: [], skipped: 1 }
   }
   const work = mkdtempSync(join(tmpdir(), 'sallyport-cluster-'))
   const tag = process.env.TAG ?? JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version
@@ -38,7 +44,8 @@ export async function clusterSuite(kind: ClusterKind, args: string[] = [], outpu
   const ignore = () => undefined
   process.on('SIGINT', ignore)
   try {
-    if (!(await start(scripts, env, output))) return { passed: 0, failed: 1, skipped: 0 }
+    if (!(await start(scripts, env, output)))
+      return { passed: 0, failed: [`${scripts}: no cluster with the images`], skipped: 0 }
     const within = [join(scripts, 'exec')]
     return await vitest(['--config', 'tests/cluster/vitest.config.ts', ...args], { within, env, output })
   } finally {
@@ -57,7 +64,7 @@ type Environment = Record<'CLUSTER_DIR' | 'SALLYPORT_CLUSTER_NODES' | 'SALLYPORT
 async function start(scripts: string, env: Environment, output: Output): Promise<boolean> {
   const { BUILDER: builder, SALLYPORT_IMAGE_TAG: tag, SALLYPORT_CLUSTER_NODES: nodes } = env
   const images = IMAGES.map(name => `sallyport/${name}:${tag}`)
-  const building = built.get(builder) ?? build(tag, env)
+  const building = built.get(builder) ?? build(tag, env, output)
   built.set(builder, building)
   return (
     (await building) &&
@@ -66,6 +73,9 @@ async function start(scripts: string, env: Environment, output: Output): Promise
   )
 }
 
-async function build(tag: string, env: Environment): Promise<boolean> {
-  return (await run('node', ['hack/bundle.ts'])) && (await run('hack/images', [], { env: { ...env, TAG: tag } }))
+async function build(tag: string, env: Environment, output: Output): Promise<boolean> {
+  return (
+    (await run('node', ['hack/bundle.ts'], { output })) &&
+    (await run('hack/images', [], { env: { ...env, TAG: tag }, output }))
+  )
 }
