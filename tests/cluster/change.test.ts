@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { ADA, eventually } from '@sallyport/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { buildImage, image, kube, kubectl, NODES } from './cluster.ts'
-import { isReady, LONG_MS, NAMESPACE, type Person, type Pod, RELEASE, Release, seconds } from './release.ts'
-import { type LiveStream, openStream, Traffic } from './traffic.ts'
+import { isReady, LONG_MS, NAMESPACE, type Pod, RELEASE, Release, seconds } from './release.ts'
+import { Traffic } from './traffic.ts'
 
 const NEXT_IMAGE = 'sallyport/connector:next'
 /** Shorter than the default, so that a stream that has to be cut at its end is. */
@@ -14,7 +14,6 @@ const CONTROLLER = `deployment/${RELEASE}-controller`
 
 describe('a release in use', () => {
   let release: Release
-  let ada: Person
   let traffic: Traffic
   beforeAll(async () => {
     release = new Release()
@@ -22,8 +21,7 @@ describe('a release in use', () => {
     const dockerfile = join(release.work, 'Dockerfile')
     writeFileSync(dockerfile, `FROM ${image('connector')}\nLABEL next=yes\n`)
     await buildImage(dockerfile, release.work, NEXT_IMAGE)
-    ada = await release.person(ADA)
-    traffic = new Traffic(ada)
+    traffic = new Traffic(await release.person(ADA))
   }, LONG_MS)
   beforeEach(async () => {
     await release.setConnectors({ replicas: 2, drainSeconds: DRAIN_SECONDS })
@@ -34,20 +32,7 @@ describe('a release in use', () => {
     await release.close()
   })
 
-  /** Makes a change under load, with a live stream beside it; gives that stream. */
-  async function under(title: string, change: () => Promise<unknown>): Promise<LiveStream> {
-    const fromMs = performance.now()
-    const stream = await openStream(ada)
-    let ended = 'goes on'
-    void stream.ended.then(how => {
-      ended = `${how} after ${seconds(fromMs)}`
-    })
-    const before = traffic.answered
-    await traffic.during(title, change)
-    console.log(`${title}: ${seconds(fromMs)}, ${traffic.answered - before} new connections; its live stream: ${ended}`)
-    expect(traffic.failures).toEqual([])
-    return stream
-  }
+  const under = (title: string, change: () => Promise<unknown>) => traffic.under(title, change)
   const restartController = () => kube(['rollout', 'restart', CONTROLLER, '-n', NAMESPACE])
   const controllerIsBack = () => kube(['rollout', 'status', CONTROLLER, '-n', NAMESPACE, '--timeout=300s'])
   const change = (value: string) => ({ podTemplate: { metadata: { annotations: { 'example.com/change': value } } } })

@@ -62,7 +62,7 @@ describe('the chart on a node', () => {
     await eventually('the Service to be reached', reached)
     await annotate('sallyport.dev/expose-', 'sallyport.dev/groups-')
     await eventually('it to be reached no more', async () => !(await reached()))
-    expect(await find('resource', 'again', 'office')).toBeUndefined()
+    await eventually('its Resource to go', async () => (await find('resource', 'again', OFFICE)) === undefined)
   })
 
   it('runs pods that are restricted, all of them', { timeout: LONG_MS }, async () => {

@@ -36,8 +36,8 @@ export async function apply(...objects: object[]): Promise<void> {
 
 /** Gives an object as JSON; undefined when there is none. */
 export async function find<T>(kind: string, name: string, namespace: string): Promise<T | undefined> {
-  const { code, stdout } = await kubectl(['get', kind, name, '-n', namespace, '-o', 'json'])
-  return code === 0 ? JSON.parse(stdout) : undefined
+  const found = await kube(['get', kind, name, '-n', namespace, '--ignore-not-found', '-o', 'json'])
+  return found === '' ? undefined : JSON.parse(found)
 }
 
 /** Address of a node, at which its NodePorts are reached. */

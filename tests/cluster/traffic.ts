@@ -2,7 +2,8 @@
 import type { Socket } from 'node:net'
 import type { ClientStatus } from '@sallyport/schema'
 import { bySocks, eventually, take } from '@sallyport/testkit'
-import { type Person, TCP, WEB } from './release.ts'
+import { expect } from 'vitest'
+import { type Person, seconds, TCP, WEB } from './release.ts'
 
 const PARALLEL = 2
 
@@ -12,9 +13,12 @@ export class Traffic {
   answered = 0
   #step = 'nothing has changed yet'
   #isOver = false
+  readonly #person: Person
   readonly #load: Promise<unknown>
 
-  constructor({ get }: Person) {
+  constructor(person: Person) {
+    this.#person = person
+    const { get } = person
     this.#load = Promise.all(
       Array.from({ length: PARALLEL }, async () => {
         while (!this.#isOver)
@@ -32,6 +36,21 @@ export class Traffic {
     await change()
     const before = this.answered
     await eventually('new connections after it', () => this.answered > before + PARALLEL)
+  }
+
+  /** Makes a change beside it and beside a live stream, prints how both fared, and expects that no connection has failed; gives that stream. */
+  async under(title: string, change: () => Promise<unknown>): Promise<LiveStream> {
+    const fromMs = performance.now()
+    const before = this.answered
+    const stream = await openStream(this.#person)
+    let ended = 'goes on'
+    void stream.ended.then(how => {
+      ended = `${how} after ${seconds(fromMs)}`
+    })
+    await this.during(title, change)
+    console.log(`${title}: ${seconds(fromMs)}, ${this.answered - before} new connections; its live stream: ${ended}`)
+    expect(this.failures).toEqual([])
+    return stream
   }
 
   /** Ends it; gives the counts for print. */

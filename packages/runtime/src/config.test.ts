@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { Type } from '@sallyport/schema'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { ConfigError, configFromEnvironment, configFromFile, proxyFromEnvironment } from './config.ts'
 import { Secret } from './secret.ts'
 
@@ -56,7 +56,9 @@ describe('configuration from a file', () => {
     { additionalProperties: false },
   )
   const file = (text: string) => {
-    const path = join(mkdtempSync(join(tmpdir(), 'config-')), 'config.json')
+    const directory = mkdtempSync(join(tmpdir(), 'sallyport-config-'))
+    onTestFinished(() => rmSync(directory, { recursive: true }))
+    const path = join(directory, 'config.json')
     writeFileSync(path, text)
     return path
   }

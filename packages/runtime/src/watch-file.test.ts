@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '@sallyport/testkit'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { type DirectoryWatch, watchDirectory } from './watch-file.ts'
 import { writeFileAtomic } from './write-file.ts'
 
@@ -21,7 +21,10 @@ function watched(directory: string) {
   )
   return seen
 }
-const folder = () => mkdtempSync(join(tmpdir(), 'watch-'))
+
+const root = mkdtempSync(join(tmpdir(), 'sallyport-watch-'))
+afterAll(() => rmSync(root, { recursive: true }))
+const folder = () => mkdtempSync(join(root, 'watch-'))
 
 describe('watching a directory', () => {
   it('notices an edit in place, and only once for one that comes in pieces', async () => {

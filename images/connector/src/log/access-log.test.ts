@@ -1,10 +1,10 @@
-import { appendFileSync, mkdtempSync, readdirSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FakeClock, silentLog } from '@sallyport/runtime'
 import type { AccessLogRecord } from '@sallyport/schema'
 import { eventually } from '@sallyport/testkit'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { AccessLog, MAX_WAITING_RECORDS } from './access-log.ts'
 
 const record = (id: string): AccessLogRecord => ({
@@ -19,7 +19,10 @@ const record = (id: string): AccessLogRecord => ({
   path: 'relay:r0',
 })
 
-async function open(directory = mkdtempSync(join(tmpdir(), 'access-log-'))) {
+const root = mkdtempSync(join(tmpdir(), 'sallyport-access-log-'))
+afterAll(() => rmSync(root, { recursive: true }))
+
+async function open(directory = mkdtempSync(join(root, 'log-'))) {
   const clock = new FakeClock()
   const sent: string[][] = []
   const state = { connected: true, dropped: 0 }
