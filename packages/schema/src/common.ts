@@ -103,8 +103,10 @@ export const PublicJwk = Type.Object(
   { description: 'Public P-256 key.' },
 )
 export type PublicJwk = Static<typeof PublicJwk>
+/** Most keys that are trusted for one purpose at a time. */
+export const MAX_JWKS_KEYS = 16
 /** Key set for one purpose. */
-export const Jwks = Type.Object({ keys: Type.Array(PublicJwk, { maxItems: 16 }) })
+export const Jwks = Type.Object({ keys: Type.Array(PublicJwk, { maxItems: MAX_JWKS_KEYS }) })
 export type Jwks = Static<typeof Jwks>
 
 declare const brand: unique symbol

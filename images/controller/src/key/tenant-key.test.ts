@@ -3,6 +3,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FakeClock } from '@sallyport/runtime'
+import { Jwks, MAX_JWKS_KEYS, parser } from '@sallyport/schema'
 import { createStoreKey, KEY_PURPOSES, signingKey } from '@sallyport/trust'
 import { afterEach, describe, expect, it } from 'vitest'
 import { ensureTenant, openStore, type Store, sqliteDialect } from '../store/index.ts'
@@ -49,6 +50,22 @@ describe('signing keys', () => {
     clock.advance(1)
     expect(keys.verifying('clientAcl').has(old)).toBe(false)
     expect(await keys.rotate(policy)).toBe(true)
+  })
+
+  it('are never more than a verifier takes, however often they are replaced', async () => {
+    const clock = new FakeClock()
+    const { keys } = await keysAt(clock)
+    const signers = new Set<string>()
+    for (let hour = 0; hour < 60; hour++) {
+      await keys.rotate({ rotationSeconds: 3600, announceSeconds: 60, overlapSeconds: 30 * 3600 })
+      const jwks = keys.jwks('clientAcl')
+      expect(parser(Jwks).problems(jwks)).toEqual([])
+      const { kid } = keys.signing('clientAcl').current
+      expect(jwks.keys.map(key => key.kid)).toContain(kid)
+      signers.add(kid)
+      clock.advance(3_600_000)
+    }
+    expect(signers.size).toBeGreaterThan(MAX_JWKS_KEYS)
   })
 
   it('are the same after a restart, and of no use without the store key', async () => {

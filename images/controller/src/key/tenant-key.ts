@@ -1,4 +1,4 @@
-import type { Jwks } from '@sallyport/schema'
+import { type Jwks, MAX_JWKS_KEYS } from '@sallyport/schema'
 import {
   type CertificateAuthority,
   caFromPem,
@@ -34,7 +34,10 @@ export type TenantKeys = {
   authority: CertificateAuthority
   /** PEM of every certificate authority that is trusted. */
   caBundle: string
-  /** Announces and retires keys by `policy`; true when something changed that others must hear of. */
+  /**
+   * Announces and retires keys by `policy`, or later where {@link MAX_JWKS_KEYS} are still trusted; true when something changed that others must hear
+   * of.
+   */
   rotate(policy: RotationPolicy): Promise<boolean>
 }
 
@@ -93,9 +96,10 @@ async function rotateKeys(
 ): Promise<boolean> {
   let changed = false
   for (const purpose of KEY_PURPOSES) {
-    const { current, next } = rotationOf(held, purpose, nowMs)
+    const { current, next, retired } = rotationOf(held, purpose, nowMs)
     const age = nowMs - held.find(({ key }) => key === current)!.row.activeAtMs
-    if (next !== undefined || age < policy.rotationSeconds * 1000) continue
+    const isFull = retired.length + 2 > MAX_JWKS_KEYS
+    if (next !== undefined || isFull || age < policy.rotationSeconds * 1000) continue
     const activeAtMs = nowMs + policy.announceSeconds * 1000
     await insertKey(store, sealer, tenant, purpose, nowMs, activeAtMs)
     await store.db

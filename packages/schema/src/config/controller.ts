@@ -151,7 +151,12 @@ export const ControllerConfigSchema = Type.Object(
     ),
     signingKeys: Group(
       {
-        rotationSeconds: Seconds(60, 31_536_000, 'Age at which a signing key is replaced.', 7_776_000),
+        rotationSeconds: Seconds(
+          60,
+          31_536_000,
+          'Age at which a signing key is replaced; later where 16 of its kind are still trusted, each for more than a day.',
+          7_776_000,
+        ),
         announceSeconds: Seconds(1, 31_536_000, 'How long its successor is known before it signs.', 604_800),
       },
       "The tenants' signing keys.",
