@@ -7,16 +7,14 @@ import {
   createTunnelAcceptor,
   type Log,
   SessionHost,
-  type Timer,
   type TunnelAcceptor,
 } from '@sallyport/runtime'
 import type { LiveSession } from '@sallyport/schema'
 import { TrustError } from '@sallyport/trust'
 import { Budget, MAX_HANDSHAKES, type ResetCode } from '@sallyport/wire'
 import { DeviceSession, type SessionDeps } from './device-session.ts'
+import { Settler } from './settler.ts'
 
-/** Longest time from the first message of a change to its judgement, if the end of the batch does not come. */
-const SETTLE_MS = 250
 const MIB = 1024 * 1024
 /** Bytes granted to Clients and not yet taken by Resources, of all sessions. */
 const CREDIT_BUDGET_BYTES = 256 * MIB
@@ -40,10 +38,10 @@ export class SessionRegistry {
   readonly #acceptors = new Map<string, TunnelAcceptor>()
   readonly #paths = new WeakMap<ConnectorSession['peer'], string>()
   readonly #host: SessionHost
+  readonly #settler: Settler
   /** Paths through Relays that shut down. */
   readonly #left = new Set<string>()
   #trust: AcceptorTrust
-  #settle: Timer | undefined
   #onIdle: (() => void) | undefined
   #draining = false
 
@@ -52,6 +50,9 @@ export class SessionRegistry {
     this.#clock = options.clock
     this.#log = options.log
     this.#trust = options.trust
+    this.#settler = new Settler(options.clock, () => {
+      for (const session of [...this.#sessions.values()]) session.settle()
+    })
     this.#host = new SessionHost({
       clock: options.clock,
       creditBudget: new Budget(CREDIT_BUDGET_BYTES),
@@ -103,14 +104,12 @@ export class SessionRegistry {
 
   /** Something has changed: everything is judged again when the rest of the change has come, soon in any case. */
   settleSoon(): void {
-    this.#settle ??= this.#clock.timer(SETTLE_MS, () => this.settle())
+    this.#settler.soon()
   }
 
   /** Judges every session again. */
   settle(): void {
-    this.#settle?.cancel()
-    this.#settle = undefined
-    for (const session of [...this.#sessions.values()]) session.settle()
+    this.#settler.now()
   }
 
   /** Ends one session for the Controller. */

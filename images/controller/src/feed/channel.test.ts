@@ -77,9 +77,9 @@ describe('what a Connector is sent', () => {
       'floors',
       'trust',
       'connectorAcl',
-      'clientAcl',
       'relays',
       'certificate',
+      'clientAcl',
       'synced',
     ])
     expect(connector.of('clientAcl')[0]?.device).toBe(ada.id)

@@ -20,12 +20,12 @@ export class Coalescer {
     if (this.#stopped || this.#timer !== undefined) return
     const waitMs = this.#quietUntilMs - this.#clock.monotonic()
     if (waitMs <= 0) {
-      this.#run()
+      this.runNow()
       return
     }
     this.#timer = this.#clock.timer(waitMs, () => {
       this.#timer = undefined
-      this.#run()
+      this.runNow()
     })
   }
 
@@ -34,8 +34,11 @@ export class Coalescer {
     this.#timer?.cancel()
   }
 
-  #run(): void {
+  /** Pushes without a wait; what has been poked for is done by it. */
+  runNow(): void {
     if (this.#stopped) return
+    this.#timer?.cancel()
+    this.#timer = undefined
     this.#quietUntilMs = this.#clock.monotonic() + COALESCE_MS
     this.#push()
   }

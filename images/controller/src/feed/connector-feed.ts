@@ -1,4 +1,4 @@
-import type { Clock } from '@sallyport/runtime'
+import type { Clock, ServerChannel } from '@sallyport/runtime'
 import type { Floor, ToConnector } from '@sallyport/schema'
 import type { Issuer } from '../issue/issuer.ts'
 import type { ConnectorPresence } from '../state/presence.ts'
@@ -12,15 +12,18 @@ const FIRST_BATCH_MS = 500
 /** Floors in one message. */
 const MAX_FLOORS = 10_000
 
+/** Bytes that wait to be sent, above which a Connector gets no more Client ACLs: a floor that comes next waits behind them. */
+const CLIENT_ACL_ROOM_BYTES = 1024 * 1024
+
 /** Where a feed's messages go. */
-export type Sink<O> = { send(message: O): boolean; close(reason?: string): void }
+export type Sink<O> = Pick<ServerChannel<O>, 'send' | 'close'>
 
 export type ConnectorFeedDeps = {
   state: TenantState
   issuer: Issuer
   clock: Clock
   presence: ConnectorPresence
-  sink: Sink<ToConnector>
+  sink: Pick<ServerChannel<ToConnector>, 'send' | 'close' | 'queuedBytes' | 'whenRoom'>
 }
 
 /** What has to go out with the next batch. */
@@ -64,6 +67,7 @@ export class ConnectorFeed {
   #dirty = everything()
   #sentAcl: string | undefined
   #begun = false
+  #waitsForRoom = false
   #renewals = { acl: 0, relays: 0, certificate: 0 }
 
   constructor(key: ConnectorKey, deps: ConnectorFeedDeps) {
@@ -149,7 +153,7 @@ export class ConnectorFeed {
   }
 
   #push(): void {
-    const { state, issuer, sink, presence } = this.#deps
+    const { issuer, sink, presence } = this.#deps
     const dirty = this.#dirty
     this.#dirty = nothing()
     const live = new Set([...presence.sessions.values()].map(({ device }) => device))
@@ -159,8 +163,6 @@ export class ConnectorFeed {
     const acl = issuer.connectorAcl(this.key.network)
     if (dirty.acl && acl.jwt !== this.#sentAcl) sink.send({ type: 'connectorAcl', jwt: acl.jwt })
     if (dirty.acl) this.#sentAcl = acl.jwt
-    for (const id of devices) this.#sendClientAcl(id)
-    for (const device of this.#sentAcls.keys()) if (!live.has(device)) this.#sentAcls.delete(device)
     if (dirty.relays) {
       const { relays, renewAtMs } = issuer.relays(this.key)
       sink.send({ type: 'relays', relays })
@@ -171,9 +173,17 @@ export class ConnectorFeed {
       sink.send({ type: 'certificate', pem })
       this.#renewals.certificate = renewAtMs
     }
+    this.#renewals.acl = acl.renewAtMs
+    for (const device of this.#sentAcls.keys()) if (!live.has(device)) this.#sentAcls.delete(device)
+    this.#sendClientAcls(devices)
+    if (this.#dirty.devices.size > 0) this.#goOnWhenThereIsRoom()
+    else this.#complete(live)
+  }
+
+  #complete(live: Iterable<string>): void {
+    const { state, sink } = this.#deps
     sink.send({ type: 'synced', revision: state.revision })
     this.sentRevision = state.revision
-    this.#renewals.acl = acl.renewAtMs
     this.#setAlarm(live)
   }
 
@@ -187,6 +197,24 @@ export class ConnectorFeed {
     const all = [...(state.floors.get(this.key.network)?.values() ?? [])].filter(({ untilMs }) => nowMs < untilMs)
     const said = all.map(({ device, rev, untilMs }) => ({ device, rev, untilMs }))
     for (const message of floorMessages(said, { complete: true })) sink.send(message)
+  }
+
+  /** Sends as many as there is room for; the others are what the next batch begins with. */
+  #sendClientAcls(devices: Iterable<string>): void {
+    const { sink } = this.#deps
+    for (const id of devices) {
+      if (sink.queuedBytes > CLIENT_ACL_ROOM_BYTES) this.#dirty.devices.add(id)
+      else this.#sendClientAcl(id)
+    }
+  }
+
+  #goOnWhenThereIsRoom(): void {
+    if (this.#waitsForRoom) return
+    this.#waitsForRoom = true
+    this.#deps.sink.whenRoom(CLIENT_ACL_ROOM_BYTES / 2, () => {
+      this.#waitsForRoom = false
+      this.#coalescer.runNow()
+    })
   }
 
   #sendClientAcl(id: string): void {

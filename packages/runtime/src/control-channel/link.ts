@@ -38,6 +38,7 @@ export class Link<I extends { type: string }, O extends { type: string }> {
   #closing: Timer | undefined
   #bytesRead = 0
   #misses = 0
+  #waiting: { bytes: number; listener: () => void }[] = []
   #pingAtMs: number | undefined
   #ended = false
 
@@ -71,10 +72,24 @@ export class Link<I extends { type: string }, O extends { type: string }> {
   /** Sends `message`; false when the channel has ended or ends because the peer does not read. */
   send(message: O): boolean {
     if (this.#ended || this.#closing !== undefined || this.#ws.readyState !== this.#ws.OPEN) return false
-    this.#ws.send(JSON.stringify(message))
+    this.#ws.send(JSON.stringify(message), () => this.#sent())
     if (this.#ws.bufferedAmount <= MAX_QUEUE_BYTES) return true
     this.#end({ code: 'slow_peer', message: `${this.#ws.bufferedAmount} bytes wait for a peer that does not read` })
     return false
+  }
+
+  /** Calls `listener` once no more than `bytes` wait to be sent, as soon as the peer has read so much; never after the end. */
+  whenRoom(bytes: number, listener: () => void): void {
+    this.#waiting.push({ bytes, listener })
+    this.#sent()
+  }
+
+  #sent(): void {
+    if (this.#ended || this.#closing !== undefined || this.#waiting.length === 0) return
+    const queued = this.#ws.bufferedAmount
+    const ready = this.#waiting.filter(({ bytes }) => queued <= bytes)
+    this.#waiting = this.#waiting.filter(({ bytes }) => queued > bytes)
+    for (const { listener } of ready) listener()
   }
 
   /** Closes in order, after what has been sent; `onEnd` follows. */

@@ -20,6 +20,8 @@ export type ServerChannel<O> = {
   readonly roundTripMs: number | undefined
   /** Bytes that wait to be sent. */
   readonly queuedBytes: number
+  /** Calls `listener` once no more than `bytes` wait to be sent: at once, or as the peer reads; never after the end. */
+  whenRoom(bytes: number, listener: () => void): void
 }
 
 export type AcceptOptions<I, O> = {

@@ -1,0 +1,35 @@
+import type { Clock, Timer } from '@sallyport/runtime'
+
+/** Time without a further message after which a change counts as complete, though nothing has said that it is. */
+export const SETTLE_MS = 250
+/** Longest time from the first message of a change to its judgement: a change for all devices takes as long as their Client ACLs are on the way. */
+export const MAX_SETTLE_MS = 5_000
+
+/** Judges once per change, which comes as several messages. */
+export class Settler {
+  readonly #clock: Clock
+  readonly #judge: () => void
+  #beganAtMs: number | undefined
+  #timer: Timer | undefined
+
+  constructor(clock: Clock, judge: () => void) {
+    this.#clock = clock
+    this.#judge = judge
+  }
+
+  /** A part of a change has come. */
+  soon(): void {
+    const nowMs = this.#clock.monotonic()
+    this.#beganAtMs ??= nowMs
+    this.#timer?.cancel()
+    this.#timer = this.#clock.timer(Math.min(SETTLE_MS, this.#beganAtMs + MAX_SETTLE_MS - nowMs), () => this.now())
+  }
+
+  /** The change is complete. */
+  now(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#beganAtMs = undefined
+    this.#judge()
+  }
+}
