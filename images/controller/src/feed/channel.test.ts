@@ -227,10 +227,11 @@ describe('the access log', () => {
     const root = await lab.device('default', 'root@example.com')
     const there = office.connector.connect()
     await there.next('synced')
+    const atMs = Date.now()
     const record: AccessLogRecord = {
       id: 'r-1',
       event: 'opened',
-      atMs: 5,
+      atMs,
       session: 's',
       stream: 1,
       device: ada.id,
@@ -242,7 +243,7 @@ describe('the access log', () => {
       path: 'relay:r0',
     }
     there.channel.send({ type: 'accessLog', records: [record] })
-    there.channel.send({ type: 'accessLog', records: [record, { ...record, id: 'r-2', atMs: 6 }] })
+    there.channel.send({ type: 'accessLog', records: [record, { ...record, id: 'r-2', atMs: atMs + 1 }] })
     await there.next('accessLogAck', ({ ids }) => ids.includes('r-2'))
     const { items } = (await root.as('GET', '/v1/admin/access-log')).body as { items: { record: { id: string } }[] }
     expect(items.map(item => item.record.id)).toEqual(['r-2', 'r-1'])
