@@ -3,12 +3,12 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { clusterSuite } from './cluster-suite.ts'
-import { ask, close, type Output, type Result, run, step, vitest } from './suite.ts'
+import { ask, close, type Result, run, step, vitest } from './suite.ts'
 
 /** What is shown on the cluster that others have, too. */
 const ON_KIND = ['tests/cluster/image.test.ts', 'tests/cluster/chart.test.ts']
-/** About half of tests/cluster by time. */
-const ON_SECOND_NODE = ['plain', 'removal', 'uninstall'].map(name => `tests/cluster/${name}.test.ts`)
+/** What of tests/cluster runs on a node at the same time as what needs no cluster; the rest comes after that, on another node. */
+const BESIDE = ['plain', 'removal', 'rotation', 'uninstall', 'upgrade'].map(name => `tests/cluster/${name}.test.ts`)
 
 const named = process.argv.slice(2)
 const onCluster = named.filter(name => name.startsWith('tests/cluster'))
@@ -26,28 +26,24 @@ if (named.length > 0) {
   if (onCluster.length > 0) results.push(await clusterSuite('kube', onCluster))
 } else {
   await compileKubernetes()
-  // Much of it is waiting: two suites at a time take little longer than the longer of them.
-  results.push(...(await both(vitest([]), 'On kind', output => clusterSuite('kind', ON_KIND, output))))
-  const others = ON_SECOND_NODE.flatMap(name => ['--exclude', name])
-  const onSecondNode = (output: Output) => clusterSuite('kube', ON_SECOND_NODE, output)
-  results.push(...(await both(clusterSuite('kube', others), 'On the second node', onSecondNode)))
+  results.push(...(await everything()))
 }
 close(results)
 
-/** Waits for a suite and for another that runs beside it; what the other says comes after the first has ended. */
-async function both(
-  first: Promise<Result>,
-  title: string,
-  second: (output: Output) => Promise<Result>,
-): Promise<Result[]> {
+/** Runs all tests in two rows at a time, since much of both is waiting. What the second row says comes when both have ended. */
+async function everything(): Promise<Result[]> {
   const work = mkdtempSync(join(tmpdir(), 'sallyport-output-'))
   const log = join(work, 'log')
   const output = openSync(log, 'w')
+  console.log(`tests/cluster on kind, and half of it on a node, run beside what follows; they write to ${log}`)
+  const others = BESIDE.flatMap(name => ['--exclude', name])
+  const inFront = async () => [await vitest([]), await clusterSuite('kube', others)]
+  const beside = async () => [await clusterSuite('kind', ON_KIND, output), await clusterSuite('kube', BESIDE, output)]
   try {
-    return await Promise.all([first, second(output)])
+    return (await Promise.all([inFront(), beside()])).flat()
   } finally {
     closeSync(output)
-    console.log(`${title}:\n${readFileSync(log, 'utf8')}`)
+    console.log(`On kind, and on the node beside:\n${readFileSync(log, 'utf8')}`)
     rmSync(work, { recursive: true })
   }
 }
