@@ -169,7 +169,8 @@ describeKube('what is deleted', cluster => {
       const metric = await installation.metrics.registry.getSingleMetric('sallyport_operator_removal_held')?.get()
       return metric?.values[0]?.value
     }
-    const isHeld = () => eventually('the hold', async () => ((await held()) === 1 ? true : undefined))
+    const isHeld = () => eventually('the hold', async () => (await held()) === 1)
+    const isFree = () => eventually('the end of the hold', async () => (await held()) === 0)
     const codes = async () => {
       const { items } = JSON.parse(await cluster().kube(['get', 'events', '-n', NAMESPACE, '-o', 'json']))
       const notes = (items as { reason: string; message: string }[]).filter(({ reason }) => reason === 'RemovalHeld')
@@ -214,7 +215,7 @@ describeKube('what is deleted', cluster => {
       expect(declared()).toHaveLength(COUNT + 2)
       await confirm(code)
       await rowsAre(2)
-      expect(await held()).toBe(0)
+      await isFree()
     }, 300_000)
 
     it('goes on by itself when the wait is over and the lists are whole', async () => {
