@@ -37,7 +37,11 @@ export type Pod = {
     deletionTimestamp?: string
   }
   spec: { nodeName?: string; containers: { image: string }[] }
-  status: { conditions?: Condition[] }
+  status: { conditions?: Condition[]; containerStatuses?: ContainerStatus[] }
+}
+type ContainerStatus = {
+  restartCount: number
+  lastState: { terminated?: { exitCode: number; reason: string; finishedAt: string } }
 }
 
 /** Somebody's device: gets a page by its name, and dials by name. */
@@ -158,13 +162,23 @@ export class Release {
     )
   }
 
-  /** Ends people's devices, and deletes all of it but for the CRDs. */
+  /** Ends people's devices, and deletes all of it but for the CRDs; says which pods have been started again meanwhile. */
   async close(): Promise<void> {
+    await this.#sayRestarts()
     await Promise.all(this.#devices.map(device => device.close()))
     await kubectl(['delete', 'namespace', NAMESPACE, OFFICE, '--ignore-not-found', '--timeout=180s'])
     // What Helm and the chart keep outside of the namespace.
     const ours = ['-l', `app.kubernetes.io/instance=${RELEASE}`, '--ignore-not-found']
     await kubectl(['delete', 'clusterroles,clusterrolebindings,persistentvolumes', ...ours])
     rmSync(this.work, { recursive: true, force: true })
+  }
+
+  async #sayRestarts(): Promise<void> {
+    const { items } = JSON.parse(await kube(['get', 'pods', '-n', NAMESPACE, '-o', 'json'])) as { items: Pod[] }
+    for (const { metadata, status } of items) {
+      for (const { restartCount, lastState } of status.containerStatuses ?? []) {
+        if (restartCount > 0) console.log(`${metadata.name}: ${restartCount} restarts, ${JSON.stringify(lastState)}`)
+      }
+    }
   }
 }

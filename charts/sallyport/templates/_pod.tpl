@@ -129,10 +129,12 @@ readinessProbe:
     path: /readyz
     port: metrics
   periodSeconds: 2
+  timeoutSeconds: 5
 livenessProbe:
   httpGet:
     path: /healthz
     port: metrics
   periodSeconds: 10
   timeoutSeconds: 5
+  failureThreshold: 6
 {{- end }}

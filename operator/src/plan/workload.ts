@@ -193,8 +193,14 @@ function podSpec({
         env: [...own, ...env],
         ports,
         resources: resources ?? DEFAULT_RESOURCES,
-        readinessProbe: { httpGet: { path: '/readyz', port: 'metrics' }, periodSeconds: 2 },
-        livenessProbe: { httpGet: { path: '/healthz', port: 'metrics' }, periodSeconds: 10 },
+        readinessProbe: { httpGet: { path: '/readyz', port: 'metrics' }, periodSeconds: 2, timeoutSeconds: 5 },
+        // A busy node is no reason to cut what is open: only who is silent for a minute is started again.
+        livenessProbe: {
+          httpGet: { path: '/healthz', port: 'metrics' },
+          periodSeconds: 10,
+          timeoutSeconds: 5,
+          failureThreshold: 6,
+        },
         securityContext: {
           allowPrivilegeEscalation: false,
           readOnlyRootFilesystem: true,

@@ -68,7 +68,11 @@ export function take(socket: Socket, length: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const attempt = () => {
       const chunk: Buffer | null = length === 0 ? Buffer.alloc(0) : socket.read(length)
-      if (chunk === null) return
+      if (chunk === null) {
+        // Its end may have come before anyone listened.
+        if (socket.destroyed || socket.readableEnded) fail()
+        return
+      }
       done()
       if (chunk.length === length) resolve(chunk)
       else reject(new Error(`the connection ended after ${chunk.length} of ${length} bytes`))
