@@ -177,7 +177,9 @@ export class Release {
     const { items } = JSON.parse(await kube(['get', 'pods', '-n', NAMESPACE, '-o', 'json'])) as { items: Pod[] }
     for (const { metadata, status } of items) {
       for (const { restartCount, lastState } of status.containerStatuses ?? []) {
-        if (restartCount > 0) console.log(`${metadata.name}: ${restartCount} restarts, ${JSON.stringify(lastState)}`)
+        if (restartCount === 0) continue
+        const { stdout } = await kubectl(['logs', metadata.name, '-n', NAMESPACE, '--previous', '--tail=20'])
+        console.log(`${metadata.name}: ${restartCount} restarts, ${JSON.stringify(lastState)}\n${stdout}`)
       }
     }
   }
