@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ADA, eventually } from '@sallyport/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { buildImage, image, kube, kubectl, NODES } from './cluster.ts'
-import { isReady, LONG_MS, NAMESPACE, type Pod, RELEASE, Release, seconds } from './release.ts'
+import { isReady, LONG_MS, NAMESPACE, OFFICE, type Pod, RELEASE, Release, seconds } from './release.ts'
 import { Traffic } from './traffic.ts'
 
 const NEXT_IMAGE = 'sallyport/connector:next'
@@ -114,11 +114,16 @@ describe('a release in use', () => {
       const path = `/api/v1/namespaces/${NAMESPACE}/pods/${name}/eviction`
       return kubectl(['create', '--raw', path, '-f', '-'], JSON.stringify(eviction))
     }
+    await kube(['cordon', node])
+    if (NODES > 1) {
+      // The services that people reach are no part of what is shown, and there is one pod of each.
+      await kube(['rollout', 'restart', 'deployment', '-n', OFFICE])
+      for (const name of ['web', 'tcp']) await kube(['rollout', 'status', `deployment/${name}`, '-n', OFFICE])
+    }
     await under(NODES > 1 ? 'a node drained' : 'both Connectors evicted', async () => {
       if (NODES > 1) {
         await kube(['drain', node, '--ignore-daemonsets', '--delete-emptydir-data', '--force', '--timeout=300s'])
       } else {
-        await kube(['cordon', node])
         expect(await evict(former[0]!)).toMatchObject({ code: 0 })
         const { code, stderr } = await evict(former[1]!)
         expect([code, stderr]).toEqual([1, expect.stringContaining('disruption budget')])
