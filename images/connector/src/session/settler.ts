@@ -1,7 +1,10 @@
 import type { Clock, Timer } from '@sallyport/runtime'
 
-/** Time without a further message after which a change counts as complete, though nothing has said that it is. */
-export const SETTLE_MS = 250
+/**
+ * Time without a further message after which a change is judged by what has come of it. Floors come first: who is judged by them before the new ACL is
+ * there loses everything, so that this is longer than a busy Controller may rest in the middle of a batch.
+ */
+export const SETTLE_MS = 2_000
 /** Longest time from the first message of a change to its judgement: a change for all devices takes as long as their Client ACLs are on the way. */
 export const MAX_SETTLE_MS = 5_000
 
