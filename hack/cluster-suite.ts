@@ -10,6 +10,9 @@ const IMAGES = ['controller', 'relay', 'connector', 'operator']
 /** Which scripts start the cluster. */
 export type ClusterKind = 'kube' | 'kind'
 
+/** An interrupt ends what runs, and then the clusters; no other is started. */
+let interrupted = false
+
 /** Whether the images have been built, by what builds them: once for all clusters of a run. */
 const built = new Map<string, Promise<boolean>>()
 
@@ -23,6 +26,7 @@ export async function clusterSuite(
   output: Output = 'inherit',
 ): Promise<Result> {
   const scripts = join('hack', kind)
+  if (interrupted) return { passed: 0, failed: [`${scripts}: interrupted`], skipped: 0 }
   const { ok: possible, text } = ask(join(scripts, 'possible'), [])
   if (!possible) {
     const what = `tests/cluster on ${scripts}: ${text}`
@@ -40,16 +44,17 @@ export async function clusterSuite(
     // Docker's images are those of its own engine, which only an ordinary kind shares.
     BUILDER: text === 'docker' ? 'docker' : 'buildah',
   }
-  // An interrupt ends what runs, and then the cluster.
-  const ignore = () => undefined
-  process.on('SIGINT', ignore)
+  const interrupt = () => {
+    interrupted = true
+  }
+  process.on('SIGINT', interrupt)
   try {
     if (!(await start(scripts, env, output)))
       return { passed: 0, failed: [`${scripts}: no cluster with the images`], skipped: 0 }
     const within = [join(scripts, 'exec')]
     return await vitest(['--config', 'tests/cluster/vitest.config.ts', ...args], { within, env, output })
   } finally {
-    process.off('SIGINT', ignore)
+    process.off('SIGINT', interrupt)
     if (process.env.KEEP === '1') {
       console.log(`kept: CLUSTER_DIR=${env.CLUSTER_DIR} ${join(scripts, 'exec')} kubectl get pods -A`)
     } else {

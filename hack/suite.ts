@@ -60,7 +60,8 @@ interface FileReport {
 function failuresOf({ name, status, message, assertionResults }: FileReport): string[] {
   const file = relative(root, name)
   const failed = assertionResults.filter(test => test.status === 'failed')
-  if (status === 'failed' && failed.length === 0) return [`${file}: ${firstLine(message)}`]
+  if (status === 'failed' && failed.length === 0)
+    return [`${file}: ${firstLine(message) || 'failed outside of its tests, as above'}`]
   return failed.map(test => `${file} > ${test.fullName}: ${firstLine(test.failureMessages[0] ?? '')}`)
 }
 

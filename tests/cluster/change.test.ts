@@ -111,7 +111,8 @@ describe('a release in use', () => {
 
   it('has a node emptied, of which an eviction takes one Connector at a time', { timeout: LONG_MS }, async () => {
     const former = await release.connectors()
-    const node = former.map(({ spec }) => spec.nodeName!).find(name => name !== serviceNode)!
+    const node = former.map(({ spec }) => spec.nodeName!).find(name => name !== serviceNode)
+    if (node === undefined) throw new Error('both Connectors run on one node, of two')
     const evict = ({ metadata: { name } }: Pod) => {
       const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: NAMESPACE } }
       const path = `/api/v1/namespaces/${NAMESPACE}/pods/${name}/eviction`

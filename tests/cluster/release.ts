@@ -164,7 +164,7 @@ export class Release {
 
   /** Ends people's devices, and deletes all of it but for the CRDs; says which pods have been started again meanwhile. */
   async close(): Promise<void> {
-    await this.#sayRestarts()
+    await this.#sayRestarts().catch(console.error)
     await Promise.all(this.#devices.map(device => device.close()))
     await kubectl(['delete', 'namespace', NAMESPACE, OFFICE, '--ignore-not-found', '--timeout=180s'])
     // What Helm and the chart keep outside of the namespace.

@@ -91,10 +91,10 @@ export class DeviceSession {
     }
   }
 
-  /** Takes a Client ACL that the Controller has pushed for this device. Throws TrustError. */
+  /** Takes a Client ACL that the Controller has pushed for this device, and judges by it: what belongs to it has come before. Throws TrustError. */
   pushAcl(jwt: string): void {
     const { access, time } = this.#deps
-    this.#access?.takeAcl(access.verifyClientAcl(jwt, this.#session.peer.jkt, time.now()))
+    if (this.#access?.takeAcl(access.verifyClientAcl(jwt, this.#session.peer.jkt, time.now()))) this.settle()
   }
 
   /** Judges everything again: after a change of either list, and at the first end. */
@@ -187,8 +187,8 @@ export class DeviceSession {
     const held: Held = {
       stream,
       timer: this.#deps.clock.timer(HOLD_MS, () => {
-        this.#held.delete(held)
-        this.#forwarding.deny(stream, this.#access, code)
+        this.#retry(held)
+        if (this.#held.delete(held)) this.#forwarding.deny(stream, this.#access, code)
       }),
     }
     this.#held.add(held)

@@ -89,7 +89,7 @@ export class SessionRegistry {
     for (const acceptor of this.#acceptors.values()) acceptor.setTrust(trust)
   }
 
-  /** Takes a pushed Client ACL to the sessions of its device; it counts from the next judgement on. */
+  /** Takes a pushed Client ACL to the sessions of its device. */
   pushAcl(device: string, jwt: string): void {
     for (const session of this.#sessions.values()) {
       if (session.device !== device) continue

@@ -59,6 +59,7 @@ const nothing = (): Dirty => ({
  */
 export class ConnectorFeed {
   key: ConnectorKey
+  /** Revision of the batch that was begun last. */
   sentRevision = 0
   readonly #deps: ConnectorFeedDeps
   readonly #coalescer: Coalescer
@@ -153,9 +154,10 @@ export class ConnectorFeed {
   }
 
   #push(): void {
-    const { issuer, sink, presence } = this.#deps
+    const { state, issuer, sink, presence } = this.#deps
     const dirty = this.#dirty
     this.#dirty = nothing()
+    this.sentRevision = state.revision
     const live = new Set([...presence.sessions.values()].map(({ device }) => device))
     const devices = dirty.floors === 'all' ? live : [...dirty.devices].filter(device => live.has(device))
     this.#sendFloors(dirty.floors)
@@ -177,13 +179,7 @@ export class ConnectorFeed {
     for (const device of this.#sentAcls.keys()) if (!live.has(device)) this.#sentAcls.delete(device)
     this.#sendClientAcls(devices)
     if (this.#dirty.devices.size > 0) this.#goOnWhenThereIsRoom()
-    else this.#complete(live)
-  }
-
-  #complete(live: Iterable<string>): void {
-    const { state, sink } = this.#deps
-    sink.send({ type: 'synced', revision: state.revision })
-    this.sentRevision = state.revision
+    else sink.send({ type: 'synced', revision: state.revision })
     this.#setAlarm(live)
   }
 
