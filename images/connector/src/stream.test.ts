@@ -110,6 +110,19 @@ describe('a stream', () => {
     ).toBe('acl_mismatch')
     expect(performance.now() - start).toBeGreaterThan(1_900)
   })
+
+  it('is judged at the end of its wait by what has come of an update', async () => {
+    const known = { [DB]: rule('127.0.0.1', scene.service.port) }
+    const resources = { ...known, [WEB]: web() }
+    await startReady(known)
+    const client = await connect(granted(resources))
+    const late = client.open('web.internal', scene.service.port)
+    // What is asked for after it is answered: it waits.
+    expect(await client.refusal('127.0.0.1', scene.service.port, DB)).toBe('opened')
+    const [acl] = batch(resources, 2)
+    scene.controller.push(acl!)
+    expect(await ask(await late, 'x', 1)).toBe('x')
+  })
 })
 
 describe('the destination guard', () => {
