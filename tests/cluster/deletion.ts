@@ -2,7 +2,7 @@
 import type { Kind } from '@sallyport/schema'
 import { eventually } from '@sallyport/testkit'
 import { apply, find, kube, kubectl } from './cluster.ts'
-import { LONG_MS, NAMESPACE, OFFICE, type Person } from './release.ts'
+import { ALL_KINDS, LONG_MS, NAMESPACE, OFFICE, type Person } from './release.ts'
 import { rows } from './row.ts'
 import { type LiveStream, openStream, openStreamThrough } from './traffic.ts'
 
@@ -68,23 +68,26 @@ export class Things {
       resource('Resource', NAMESPACE, 'office', 'developers'),
       declared('Group', NAMES.Group, NAMESPACE, { members: ADA }),
       declared('RemoteNetwork', NAMES.RemoteNetwork, NAMESPACE, { connectors: { replicas: 2, drainSeconds: 5 } }),
+      resource('namespace', NAMES.namespace, 'office', 'team'),
+      declared('Group', NAMES.namespace, NAMES.namespace, { members: ADA }),
+    )
+    await allReady()
+    const hers = {
+      Resource: await stream(ada, 'Resource'),
+      Group: await stream(ada, 'Group'),
+      RemoteNetwork: await stream(ada, 'RemoteNetwork'),
+      namespace: await stream(ada, 'namespace'),
+    }
+    // After those, so that none of them runs through it.
+    await apply(
       declared('Relay', NAMES.Relay, NAMESPACE, {
         replicas: 1,
         address: { fromService: true },
         service: { type: 'NodePort' },
       }),
-      resource('namespace', NAMES.namespace, 'office', 'team'),
-      declared('Group', NAMES.namespace, NAMES.namespace, { members: ADA }),
     )
-    const all = 'remotenetworks,connectors,resources,groups,relays'
-    await kube(['wait', '--for=condition=Ready', '-A', '--all', '--timeout=300s', all])
-    const streams = {
-      Resource: await stream(ada, 'Resource'),
-      Group: await stream(ada, 'Group'),
-      RemoteNetwork: await stream(ada, 'RemoteNetwork'),
-      namespace: await stream(ada, 'namespace'),
-      Relay: await openStreamThrough(visitor, NAMES.Relay),
-    }
+    await allReady()
+    const streams = { ...hers, Relay: await openStreamThrough(visitor, NAMES.Relay) }
     return new Things(streams, await rowsByThing(ground))
   }
 
@@ -116,6 +119,8 @@ export class Things {
     return this.rows[thing].every(row => !present.includes(row))
   }
 }
+
+const allReady = () => kube(['wait', '--for=condition=Ready', '-A', '--all', '--timeout=300s', ALL_KINDS])
 
 const kindOf = (thing: Thing) => (thing === 'Resource' ? 'sres' : thing.toLowerCase())
 

@@ -5,7 +5,7 @@ import { eventually } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { apply, kube } from './cluster.ts'
 import { applyGround, type Cell, hostOf, THINGS, type Thing, Things } from './deletion.ts'
-import { LONG_MS, NAMESPACE, type Person, RELEASE, Release } from './release.ts'
+import { LONG_MS, NAMESPACE, type Person, RELEASE, Release, seconds } from './release.ts'
 import { asOperator, rows, scale } from './row.ts'
 import { type LiveStream, openStream, openStreamThrough, waysOf } from './traffic.ts'
 
@@ -61,17 +61,20 @@ describe('what is deleted', () => {
     async component => {
       const things = await Things.make(ada, grace, ground)
       await scale(component, 0)
-      const { objects, all } = await things.remove()
       const fromMs = performance.now()
-      await objects
-      // Nobody has told the Connectors.
-      for (const thing of TOLD) await things.streams[thing].echo()
-      await staying.echo()
-      await Promise.all((['RemoteNetwork', 'Relay'] as const).map(thing => things.streams[thing].ended))
-      const backMs = performance.now()
-      await scale(component, component === 'operator' ? 2 : 1)
-      const up = `${((backMs - fromMs) / 1000).toFixed(1)} s, ready after ${((performance.now() - fromMs) / 1000).toFixed(1)} s`
-      table.push(`the ${component} is started again after ${up}`)
+      let away = ''
+      const { objects, all } = await things.remove()
+      try {
+        await objects
+        // Nobody has told the Connectors.
+        for (const thing of TOLD) await things.streams[thing].echo()
+        await staying.echo()
+        await Promise.all((['RemoteNetwork', 'Relay'] as const).map(thing => things.streams[thing].ended))
+      } finally {
+        away = seconds(fromMs)
+        await scale(component, component === 'operator' ? 2 : 1)
+      }
+      table.push(`the ${component} is started again after ${away}, ready after ${seconds(fromMs)}`)
       await isOver(`${component} down`, await all)
     },
   )

@@ -82,12 +82,17 @@ export async function openStream({ dial }: Pick<Person, 'dial'>, host: string = 
   })
   // An end that is not read is not seen.
   socket.on('end', () => socket.end())
+  const openedMs = performance.now()
+  const told = ended.then(how => `${how} ${seconds(openedMs)} after it was opened`)
+  const isOpen = () => !socket.destroyed && !socket.readableEnded
   const echo = async () => {
     socket.write('again\n')
-    await take(socket, 6)
+    await take(socket, 6).catch(async error => {
+      throw new Error(`the stream to ${host}: ${isOpen() ? error.message : await told}`, { cause: error })
+    })
   }
   await echo()
-  return { socket, ended, echo, isOpen: () => !socket.destroyed && !socket.readableEnded }
+  return { socket, ended, echo, isOpen }
 }
 
 /** Dials by which a stream has run through a wanted Relay, at most. Each is as likely as one Relay among all. */
