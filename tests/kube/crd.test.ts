@@ -3,13 +3,8 @@ import { join } from 'node:path'
 import { COMMON_RULES, KIND_TABLE, KINDS, type Kind, NetworkBody, validateObject } from '@sallyport/schema'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import {
-  bodies,
-  type ControllerLab,
-  type OperatorHand,
-  startControllerLab,
-  uid,
-} from '../../images/controller/src/test/lab.ts'
+import { type ControllerLab, startControllerLab } from '../../images/controller/src/test/lab.ts'
+import { bodies, type OperatorHand, uid } from '../../images/controller/src/test/operator.ts'
 import { type Answer, type Api, openApi, pathOf } from './api.ts'
 import { boundCases, places } from './bound.ts'
 import { CRDS, describeKube } from './cluster.ts'

@@ -7,7 +7,8 @@ import { appendAudit, auditHash, FIRST_HASH, MAX_AUDIT_ROWS, MAX_VALUE_BYTES, sw
 import { LOG_MS } from './housekeeping.ts'
 import { ensureTenant, openStore, sqliteDialect } from './store/index.ts'
 import { openFile } from './store/sqlite.ts'
-import { bodies, ShiftedClock, startControllerLab, uid } from './test/lab.ts'
+import { ShiftedClock, startControllerLab } from './test/lab.ts'
+import { bodies, uid } from './test/operator.ts'
 
 it('each row of the audit log vouches for the one before, so that a change of any shows', async () => {
   const store = await openStore(sqliteDialect(':memory:'), () => 1)

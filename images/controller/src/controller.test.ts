@@ -8,7 +8,9 @@ import { generateKeyPair, issueServingCertificate, parseCertificate, pinOf, priv
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { configFrom } from './config.ts'
 import { startController } from './controller.ts'
-import { bodies, type ControllerLab, type DeviceHand, furnish, startControllerLab, uid } from './test/lab.ts'
+import type { DeviceHand } from './test/device.ts'
+import { type ControllerLab, furnish, startControllerLab } from './test/lab.ts'
+import { bodies, uid } from './test/operator.ts'
 import { claimsOf } from './test/payload.ts'
 
 let lab: ControllerLab

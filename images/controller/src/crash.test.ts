@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { freePorts, run } from '@sallyport/testkit'
 import { generateKeyPair, publicJwk } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bodies, OPERATOR_ISSUER, OPERATOR_SUBJECT, operatorToken, uid, writeFiles } from './test/lab.ts'
+import { writeFiles } from './test/lab.ts'
+import { bodies, OPERATOR_ISSUER, OPERATOR_SUBJECT, operatorToken, uid } from './test/operator.ts'
 
 const main = join(import.meta.dirname, 'main.ts')
 const dir = mkdtempSync(join(tmpdir(), 'sallyport-crash-'))

@@ -8,7 +8,7 @@ import type { OperatorJwks } from '@sallyport/schema'
 import { generateKeyPair, type KeyPair, publicJwk } from '@sallyport/trust'
 import { afterAll, describe, expect, it } from 'vitest'
 import { createOperatorAuth } from './operator-auth.ts'
-import { OPERATOR_ISSUER, OPERATOR_SUBJECT, operatorToken } from './test/lab.ts'
+import { OPERATOR_ISSUER, OPERATOR_SUBJECT, operatorToken } from './test/operator.ts'
 
 const url = 'https://controller.test'
 const dir = mkdtempSync(join(tmpdir(), 'sallyport-operator-'))

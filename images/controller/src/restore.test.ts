@@ -2,7 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { backUpDatabase, restoreDatabase } from '@sallyport/testkit'
 import { createDpopProof } from '@sallyport/trust'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { bodies, type ControllerLab, type DeviceHand, furnish, startControllerLab } from './test/lab.ts'
+import type { DeviceHand } from './test/device.ts'
+import { type ControllerLab, furnish, startControllerLab } from './test/lab.ts'
+import { bodies } from './test/operator.ts'
 
 const [ADA, BOB] = ['ada@example.com', 'bob@example.com']
 const DURING = Array.from({ length: 40 }, (_, index) => `during-${index}`)

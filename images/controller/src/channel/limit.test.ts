@@ -2,7 +2,9 @@ import { request } from 'node:https'
 import { eventually } from '@sallyport/testkit'
 import { createControllerAssertion, generateKeyPair, type KeyPair } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bodies, type ControllerLab, type DeviceHand, furnish, ShiftedClock, startControllerLab } from '../test/lab.ts'
+import type { DeviceHand } from '../test/device.ts'
+import { type ControllerLab, furnish, ShiftedClock, startControllerLab } from '../test/lab.ts'
+import { bodies } from '../test/operator.ts'
 
 const HOUR_MS = 3_600_000
 

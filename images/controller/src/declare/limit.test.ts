@@ -13,7 +13,8 @@ import { secretHash, unverifiedIssuer } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { entryBytes } from '../state/map-entry.ts'
 import { openStore, sqliteDialect } from '../store/index.ts'
-import { bodies, type ControllerLab, furnish, type OperatorHand, startControllerLab, uid } from '../test/lab.ts'
+import { type ControllerLab, furnish, startControllerLab } from '../test/lab.ts'
+import { bodies, type OperatorHand, uid } from '../test/operator.ts'
 import { claimsOf } from '../test/payload.ts'
 
 let lab: ControllerLab

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bodies, type ControllerLab, furnish, startControllerLab } from '../test/lab.ts'
+import { type ControllerLab, furnish, startControllerLab } from '../test/lab.ts'
+import { bodies } from '../test/operator.ts'
 
 let lab: ControllerLab
 let office: Awaited<ReturnType<typeof furnish>>

@@ -1,7 +1,8 @@
 import { eventually } from '@sallyport/testkit'
 import { generateKeyPair, publicJwk } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bodies, type ControllerLab, type OperatorHand, ShiftedClock, startControllerLab, uid } from '../test/lab.ts'
+import { type ControllerLab, ShiftedClock, startControllerLab } from '../test/lab.ts'
+import { bodies, type OperatorHand, uid } from '../test/operator.ts'
 
 let lab: ControllerLab
 let operator: OperatorHand

@@ -3,7 +3,9 @@ import { type AccessLogRecord, networkAudience } from '@sallyport/schema'
 import { eventually } from '@sallyport/testkit'
 import { identityOf, parseCertificate } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bodies, type ControllerLab, type DeviceHand, furnish, startControllerLab, uid } from '../test/lab.ts'
+import type { DeviceHand } from '../test/device.ts'
+import { type ControllerLab, furnish, startControllerLab } from '../test/lab.ts'
+import { bodies, uid } from '../test/operator.ts'
 import { claimsOf } from '../test/payload.ts'
 
 type Acl = { rev: number; aud: string; device: string; res: [string, string, number?][]; exp: number; iat: number }

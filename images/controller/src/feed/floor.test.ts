@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bodies, type ControllerLab, type DeviceHand, furnish, ShiftedClock, startControllerLab } from '../test/lab.ts'
+import type { DeviceHand } from '../test/device.ts'
+import { type ControllerLab, furnish, ShiftedClock, startControllerLab } from '../test/lab.ts'
+import { bodies } from '../test/operator.ts'
 import { claimsOf } from '../test/payload.ts'
 
 const MINUTE_MS = 60_000

@@ -1,7 +1,9 @@
 /** What a Connector is told of many devices is longer than what may wait for it at a time. */
 import { MAX_QUEUE_BYTES } from '@sallyport/runtime'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { bodies, type ControllerLab, type DeviceHand, furnish, startControllerLab } from '../test/lab.ts'
+import type { DeviceHand } from '../test/device.ts'
+import { type ControllerLab, furnish, startControllerLab } from '../test/lab.ts'
+import { bodies } from '../test/operator.ts'
 import { claimsOf } from '../test/payload.ts'
 
 const RESOURCES = 1_500

@@ -1,7 +1,9 @@
 import { DatabaseSync } from 'node:sqlite'
 import { parseCertificate } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bodies, type ControllerLab, type DeviceHand, furnish, startControllerLab } from '../test/lab.ts'
+import type { DeviceHand } from '../test/device.ts'
+import { type ControllerLab, furnish, startControllerLab } from '../test/lab.ts'
+import { bodies } from '../test/operator.ts'
 import { claimsOf } from '../test/payload.ts'
 
 let lab: ControllerLab

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type ControllerLab, type DeviceHand, furnish, startControllerLab } from '../test/lab.ts'
+import type { DeviceHand } from '../test/device.ts'
+import { type ControllerLab, furnish, startControllerLab } from '../test/lab.ts'
 import { claimsOf } from '../test/payload.ts'
 import { COALESCE_MS } from './coalescer.ts'
 

@@ -5,17 +5,10 @@ import { createDpopProof, generateKeyPair } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { apiErrors } from '../error.ts'
 import { describeApi } from '../openapi.ts'
-import {
-  type Answer,
-  bodies,
-  type ControllerLab,
-  type DeviceHand,
-  furnish,
-  OPERATOR_SUBJECT,
-  operatorToken,
-  startControllerLab,
-  uid,
-} from '../test/lab.ts'
+import type { Answer } from '../test/call.ts'
+import type { DeviceHand } from '../test/device.ts'
+import { type ControllerLab, furnish, startControllerLab } from '../test/lab.ts'
+import { bodies, OPERATOR_SUBJECT, operatorToken, uid } from '../test/operator.ts'
 
 /** Routes that anyone may ask: health, and those whose credential stands in the body (tested where they live). */
 const OPEN = /^\/(healthz|readyz|v1\/enroll|oauth\/.*|idp\/.*|\.well-known\/.*)$/

@@ -11,7 +11,8 @@ import {
 } from '@sallyport/schema'
 import { secretHash } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bodies, type ControllerLab, type OperatorHand, startControllerLab, uid } from '../test/lab.ts'
+import { type ControllerLab, startControllerLab } from '../test/lab.ts'
+import { bodies, type OperatorHand, uid } from '../test/operator.ts'
 
 let lab: ControllerLab
 let operator: OperatorHand

@@ -5,7 +5,7 @@ import { CamelCasePlugin, Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { afterAll, afterEach, expect, it } from 'vitest'
 import { entryBytes } from '../state/map-entry.ts'
-import { bodies, uid } from '../test/lab.ts'
+import { bodies, uid } from '../test/operator.ts'
 import { type Commit, ensureTenant, openStore, type Store, sqliteDialect } from './index.ts'
 import { migrations } from './migration.ts'
 
