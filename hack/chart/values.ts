@@ -39,7 +39,7 @@ const operator = group(
     replicas: number(1, 5, 2, 'How many; one leads, the others take over within seconds.'),
     managedNamespaces: list(
       Namespace,
-      "Namespaces in which RemoteNetworks, Connectors and Relays count, and in which the operator makes Secrets, Deployments and Services; they must exist. The release's when empty.",
+      "Namespaces in which RemoteNetworks, Connectors and Relays count, and in which the operator makes Secrets, Deployments and Services; they must exist. The release's own is always one.",
     ),
     watchNamespaces: list(
       Namespace,
@@ -154,7 +154,7 @@ export const ChartValues = Type.Object(
     authority: group(
       {
         provided: flag(
-          'Whether the CA is yours: a Secret <release>-ca with tls.crt, tls.key and ca.crt, for which the operator waits. Otherwise the operator makes one. Renew it before half of its life is over, with the same key: the operator would.',
+          'Whether the CA is yours: a Secret <release>-ca with tls.crt, tls.key and ca.crt, for which the operator waits. Otherwise the operator makes one. Renew it before half of its life is over, with the same key: the operator never writes it.',
         ),
       },
       'The CA of the installation, which Clients pin at their first login.',

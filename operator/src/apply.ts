@@ -82,6 +82,8 @@ export async function applyStep(step: Step, deps: ApplyDeps): Promise<void> {
       return provider.writeStatus(step.object, step.status)
     case 'tell':
       return tell(step, deps)
+    case 'fail':
+      throw step.error
     case 'event':
       return provider.event(step.object, step)
   }

@@ -16,7 +16,9 @@ const SOURCES: Record<string, string> = {
 /** Metrics of a histogram. */
 const SUFFIX = /_(bucket|sum|count)$/
 
-const alerts = parse(readFileSync(join(CHART, 'files/alerts.yaml'), 'utf8'))
+const file = (name: string) => readFileSync(join(CHART, 'files', name), 'utf8')
+const everywhere = parse(file('alerts.yaml'))
+const alerts = parse(file('alerts.yaml') + file('alerts-controller.yaml').replaceAll('NAMESPACE', 'sallyport'))
 const dashboard = JSON.parse(readFileSync(join(CHART, 'files/dashboard.json'), 'utf8'))
 const expressions: string[] = [
   ...alerts.groups.flatMap(({ rules }: { rules: { expr: string }[] }) => rules.map(({ expr }) => expr)),
@@ -59,6 +61,9 @@ describeChart('what is watched', () => {
   it('stands in the cluster as it stands in the files', async () => {
     const all = await render(MATRIX['watched and fenced'])
     expect(pick(all, 'PrometheusRule', 'sallyport').spec).toEqual(alerts)
+    const monitoring = { prometheusRule: { enabled: true } }
+    const without = await render({ ...MATRIX['an operator without a Controller of its own'], monitoring })
+    expect(pick(without, 'PrometheusRule', 'sallyport').spec).toEqual(everywhere)
     expect(JSON.parse(pick(all, 'ConfigMap', 'sallyport-dashboard').data['sallyport.json'])).toEqual(dashboard)
   })
 })

@@ -259,7 +259,7 @@ describeChart('the notes', () => {
 
   it('name the quickstart only where it fits: its people and its namespace are the ones of the try-out', async () => {
     expect(await notes({ identityProviders: [OIDC] })).not.toContain('examples/quickstart/overlays')
-    expect(await notes({ identityProviders: [OIDC] })).toContain('kubectl explain remotenetworks.sallyport.dev.spec')
+    expect(await notes({ identityProviders: [OIDC] })).toContain('docs/operations/install.md')
   })
 
   it('warn aloud of an embedded identity provider, and of nothing else', async () => {

@@ -46,13 +46,16 @@ export async function nodeAddress(): Promise<string> {
   return kube(['get', 'nodes', '-o', `jsonpath=${path}`])
 }
 
-/** Makes a directory of the first node, for a hostPath volume of pods that run as `user`. */
+/** Makes a directory of each node, for a hostPath volume of pods that run as `user`. */
 export async function makeNodeDirectory(path: string, user: number): Promise<void> {
-  const script = `mkdir -p ${path} && chown ${user}:${user} ${path} && chmod 700 ${path}`
+  const make = ['sh', '-c', `mkdir -p ${path} && chown ${user}:${user} ${path} && chmod 700 ${path}`] as const
   // A node of hack/kube has the machine's file system, one of kind its own.
-  const within = KIND_OF_CLUSTER === 'kind' ? ['docker', 'exec', 'kind-control-plane'] : []
-  const [command = 'sh', ...args] = [...within, 'sh', '-c', script]
-  await succeed(command, args)
+  if (KIND_OF_CLUSTER !== 'kind') await succeed('sh', make.slice(1))
+  else for (const node of await nodeNames()) await succeed('docker', ['exec', node, ...make])
+}
+
+async function nodeNames(): Promise<string[]> {
+  return (await kube(['get', 'nodes', '-o', 'jsonpath={.items[*].metadata.name}'])).split(' ')
 }
 
 /** Builds an image from a Dockerfile and loads it into every node: for a test that needs another version of something. */

@@ -47,7 +47,7 @@ describe.each(SIDES)('the rendered chart by %s apply', (_, how) => {
   afterAll(() => release.close(), LONG_MS)
 
   it('is applied as it is written down, and leaves nothing to differ', { timeout: LONG_MS }, async () => {
-    const script = `set -e; cd ${release.work}\n${written()}`
+    const script = `set -e; cd ${release.work}\n${written('install.md', 'Without Helm')}`
     const said = await run('sh', ['-c', how.length > 0 ? script : script.replaceAll('--server-side ', '')])
     expect(said).toMatchObject({ code: 0, stderr: '' })
     manifests = {
@@ -82,6 +82,24 @@ describe.each(SIDES)('the rendered chart by %s apply', (_, how) => {
     expect(await versions()).toEqual(before)
     expect(await ada.get(WEB.host, WEB.port)).toBe(WEB.says)
   })
+
+  it('goes as it is written down, but for the database and all that is declared', { timeout: LONG_MS }, async () => {
+    const kept = ['pvc', 'connectors,resources,groups', 'deployments', 'crds']
+    const names = async (kinds: string) =>
+      (await kube(['get', kinds, '-n', NAMESPACE, '-o', 'name'])).trim().split('\n')
+    const before = await Promise.all(kept.map(names))
+    const script = `set -e; cd ${release.work}\n${written('uninstall.md', 'Not by Helm')}`
+    expect(await run('sh', ['-c', script])).toMatchObject({ code: 0, stderr: '' })
+    const isOfRelease = (name: string) => name.includes(`/${RELEASE}-`) && !name.startsWith('persistentvolumeclaim/')
+    const expected = before.map(list => list.filter(name => !isOfRelease(name)))
+    expect(expected[0]).toEqual([`persistentvolumeclaim/${RELEASE}-controller`])
+    // What the Relay of the release owns goes after it.
+    await eventually('the rest to go', async () => {
+      expect(await Promise.all(kept.map(names))).toEqual(expected)
+      return true
+    })
+    expect(await kubectl(['get', `clusterrole/${NAMESPACE}:${RELEASE}-operator`])).toMatchObject({ code: 1 })
+  })
 })
 
 type Versioned = {
@@ -96,10 +114,11 @@ const deployments = [
   ['tcp', OFFICE],
 ] as const
 
-/** The commands that the page gives. */
-function written(): string {
-  const page = readFileSync(join(root, 'docs/operations/install.md'), 'utf8')
-  return /\n## Without Helm\n[\s\S]*?```\n([\s\S]*?)```/.exec(page)![1]!
+/** The commands that a page gives first under a heading. */
+function written(page: string, heading: string): string {
+  const text = readFileSync(join(root, 'docs/operations', page), 'utf8')
+  const [, below = ''] = text.split(`\n## ${heading}\n`)
+  return /```\n([\s\S]*?)```/.exec(below)![1]!
 }
 
 /** One file of values, as the page has it: the try-out's, and what no example can know. */

@@ -27,13 +27,15 @@ const specs: Schema[] = KINDS.map(
 const everything = [values, ...specs].flatMap(inside)
 const names = new Set(everything.flatMap(({ properties = {} }) => Object.keys(properties)))
 const choices = new Set(everything.flatMap(({ enum: some = [] }) => some.map(String)))
-const alerts = [...read('charts/sallyport/files/alerts.yaml').matchAll(/alert: (\w+)/g)].map(([, name]) => name!)
+const alerts = globSync('charts/sallyport/files/alerts*.yaml', { cwd: root }).flatMap(path =>
+  [...read(path).matchAll(/alert: (\w+)/g)].map(([, name]) => name!),
+)
 const plurals = KINDS.map(kind => KIND_TABLE[kind].plural)
 
 /** What Kubernetes, Helm, Argo CD and Flux call so. */
 const FOREIGN = new Set([
   ...['Deployment', 'Service', 'Secret', 'ConfigMap', 'Lease', 'PersistentVolumeClaim', 'Recreate'],
-  ...['ContainerCreating', 'CreateReplace', 'disableWait', 'observedGeneration', 'endpoints'],
+  ...['ContainerCreating', 'CreateReplace', 'disableWait', 'imagePullSecrets', 'observedGeneration', 'endpoints'],
 ])
 
 describe.each(pages)('%s', page => {

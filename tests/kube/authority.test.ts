@@ -121,6 +121,9 @@ describeKube('the installation', cluster => {
         const metric = await installation.metrics.registry.getSingleMetric('sallyport_operator_failures_total')?.get()
         return metric?.values.some(({ labels }) => labels.kind === 'authority') ? true : undefined
       })
+      const events = ['get', 'events', '-n', NAMESPACE, '--field-selector', `involvedObject.name=${CA}`, '-o']
+      const told = await installation.cluster.kube([...events, 'jsonpath={.items[*].reason}: {.items[*].message}'])
+      expect(told).toMatch(/^AuthorityUnusable: the CA of Secret sallyport-ca cannot be used: /)
       expect(await entry(TLS, 'tls.crt')).toBeUndefined()
       expect(await entry(CA, 'tls.key')).toBe(broken['tls.key'])
     })

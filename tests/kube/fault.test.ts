@@ -8,6 +8,8 @@ import { KubeInstallation, NAMESPACE, object } from './installation.ts'
 import { Way } from './way.ts'
 
 const STALE_SECONDS = 2
+/** How long there is no way at all. */
+const AWAY_MS = 30_000
 
 describeKube('an operator on its way to the API server', cluster => {
   let installation: KubeInstallation
@@ -62,6 +64,7 @@ describeKube('an operator on its way to the API server', cluster => {
   it('sees what was made and deleted while there was no way, and says so once that has lasted', async () => {
     const uid = await uidOf('before')
     way.block()
+    const backMs = performance.now() + AWAY_MS
     await declare('meanwhile')
     await remove('before')
     const unwell = await eventually('the health', async () => {
@@ -71,6 +74,7 @@ describeKube('an operator on its way to the API server', cluster => {
     expect(unwell).toMatch(/(Group|Resource|Secret|RemoteNetwork|Connector|Relay|Namespace|Node|Service|Deployment) /)
     expect((await health('healthz')).status).toBe(503)
     expect(await installation.rowExists('groups', uid)).toBe(true)
+    await eventually('the end of the outage', () => (performance.now() > backMs ? true : undefined))
     way.unblock()
     await programmed('meanwhile')
     await rowGoes(uid)

@@ -150,7 +150,11 @@ describe('certificates that others issue', () => {
 
   it('bring the CA that vouches for them', () => {
     expect(bundleOf({ controllerTls: issued({ 'ca.crt': ca.certificatePem }) })).toEqual([ca.certificatePem])
-    expect(() => bundleOf({ controllerTls: issued({}) })).toThrow(/sallyport-controller-tls has no ca.crt/)
+    const controllerTls = issued({})
+    expect(stepsOf({ controllerTls }, settings)).toContainEqual(
+      expect.objectContaining({ do: 'tell', object: controllerTls, reason: 'AuthorityUnusable' }),
+    )
+    expect(bundleOf({ controllerTls })).toEqual([])
   })
 
   it('of another CA leave the former one trusted until it expires', () => {

@@ -1,13 +1,13 @@
 import { parseIp } from '@sallyport/policy'
 import { joinBundle, parseCertificate, renewalTimeMs } from '@sallyport/trust'
 import { FIELD_MANAGER, MANAGED_BY_LABEL, type Secret, secretData, secretText } from '../object.ts'
-import { caBundleOf, issuingCaOf, unexpired } from './ca.ts'
+import { caBundleOf, issuingCaOf, UnusableAuthority, unexpired } from './ca.ts'
 import { checkCertificate } from './certificate.ts'
 import { differs } from './difference.ts'
 import { childLabels } from './label.ts'
 import { planLogin } from './login.ts'
 import { type PublicUrlWorld, publicUrlOf } from './public-url.ts'
-import { joinPlans, type Plan, type ServingNames, type Settings } from './step.ts'
+import { joinPlans, type Plan, type ServingNames, type Settings, type Step } from './step.ts'
 
 export type AuthorityWorld = {
   ca: Secret | undefined
@@ -20,11 +20,22 @@ export type AuthorityWorld = {
 /** Plans the installation CA, the Controller's serving certificate, its store key, and how people log in. */
 export function planAuthority(world: AuthorityWorld, settings: Settings, nowMs: number): Plan {
   const store = planStoreKey(world, settings)
+  try {
+    return joinPlans(store, planTls(world, settings, nowMs))
+  } catch (error) {
+    if (!(error instanceof UnusableAuthority)) throw error
+    const told: Step = { do: 'tell', object: error.secret, reason: 'AuthorityUnusable', message: error.message }
+    return joinPlans(store, { steps: [told, { do: 'fail', error }] })
+  }
+}
+
+/** Throws UnusableAuthority: nothing is planned on top of it. */
+function planTls(world: AuthorityWorld, settings: Settings, nowMs: number): Plan {
   const url = publicUrlOf(world, settings)
   const ca = settings.controllerCa ?? installationCaOf(world.ca, settings)
   const login = planLogin(world.login, { name: settings.names.login, url, ca }, settings)
-  if (settings.certificates === 'external') return joinPlans(store, planTrust(world, settings, nowMs), login)
-  return joinPlans(store, planCa(world, settings, nowMs), planControllerTls(world, url, settings, nowMs), login)
+  if (settings.certificates === 'external') return joinPlans(planTrust(world, settings, nowMs), login)
+  return joinPlans(planCa(world, settings, nowMs), planControllerTls(world, url, settings, nowMs), login)
 }
 
 /** PEM of the CAs that vouch for serving certificates; undefined before there is one. */
@@ -79,7 +90,8 @@ function planTrust({ ca, controllerTls }: AuthorityWorld, settings: Settings, no
   const given = joinBundle([secretText(controllerTls, 'ca.crt') ?? ''])
   if (given === '') {
     const { name } = controllerTls.metadata
-    throw new Error(`Secret ${name} has no ca.crt: external certificates must come from a CA of your own`)
+    const message = `Secret ${name} has no ca.crt: external certificates must come from a CA of your own`
+    throw new UnusableAuthority(controllerTls, message)
   }
   const bundle = unexpired(joinBundle([given, secretText(ca, 'ca.crt') ?? '']), nowMs)
   const object: Secret = { ...ownSecret(settings.names.ca, settings), data: secretData({ 'ca.crt': bundle }) }

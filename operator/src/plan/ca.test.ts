@@ -31,12 +31,13 @@ const secret = (entries: Record<string, string>): Secret => ({
   data: secretData(entries),
 })
 const given = { 'tls.crt': root.certificatePem, 'tls.key': privateKeyToPem(root.privateKey) }
-const stepsOf = (ca: Secret, nowMs = NOW) =>
+const planOf = (ca: Secret, nowMs = NOW) =>
   planAuthority(
     { ca, controllerTls: undefined, storeKey: undefined, lost: {}, service: undefined, nodes: [], login: undefined },
     settingsOf(),
     nowMs,
-  ).steps.map(step => step.do)
+  ).steps
+const stepsOf = (ca: Secret, nowMs = NOW) => planOf(ca, nowMs).map(step => step.do)
 
 describe('a CA that someone else has put into its Secret', () => {
   it('issues, and is never written: not even when it is due for renewal', () => {
@@ -74,8 +75,12 @@ describe('a CA that someone else has put into its Secret', () => {
     ['has the key of another', { ...given, 'tls.key': privateKeyToPem(other.privateKey) }, /does not fit/],
     ['has a key that is none', { ...given, 'tls.key': 'none' }, /cannot be used: not a private key/],
     ['holds no certificate', { ...given, 'tls.crt': 'none' }, /holds no certificate and key of a CA/],
-  ])('is refused in a sentence when it %s', (_, entries, message) => {
-    expect(() => stepsOf(secret(entries))).toThrow(message)
+  ])('is refused in a sentence when it %s, told at the Secret, and nothing is made', (_, entries, message) => {
+    const object = secret(entries)
+    expect(planOf(object).slice(1)).toEqual([
+      { do: 'tell', object, reason: 'AuthorityUnusable', message: expect.stringMatching(message) },
+      { do: 'fail', error: expect.objectContaining({ message: expect.stringMatching(message) }) },
+    ])
   })
 
   it('is refused a second after its end, and not before', () => {

@@ -15,6 +15,17 @@ const MAX_CHAIN = 8
 /** A CA that can issue, and the CA certificates that go with what it issues. */
 export type IssuingCa = CertificateAuthority & { chainPem: string; endsAtMs: number }
 
+/** A Secret that should hold a CA, or name one, and does not; a person has to mend it. */
+export class UnusableAuthority extends Error {
+  override name = 'UnusableAuthority'
+  readonly secret: Secret
+
+  constructor(secret: Secret, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.secret = secret
+  }
+}
+
 /**
  * PEM of the CAs that vouch for serving certificates: `tls.crt` and `ca.crt` of the CA's Secret. The one that Clients pin comes first: the
  * self-signed one that `tls.crt` leads to. Undefined while there is none.
@@ -33,23 +44,28 @@ export function caBundleOf(secret: Secret | undefined): string | undefined {
   }
 }
 
-/** The CA of a Secret, ready to issue. Throws Error with what is wrong with it. */
+/** The CA of a Secret, ready to issue. Throws UnusableAuthority with what is wrong with it. */
 export function issuingCaOf(secret: Secret, nowMs: number): IssuingCa {
   const { name } = secret.metadata
   const [certificatePem, ...above] = splitBundle(secretText(secret, 'tls.crt') ?? '')
   const keyPem = secretText(secret, 'tls.key')
   if (certificatePem === undefined || keyPem === undefined) {
     // Making another would cut off everyone who trusts it, so a person has to decide.
-    throw new Error(`Secret ${name} holds no certificate and key of a CA: restore it, or delete it to begin anew`)
+    throw new UnusableAuthority(
+      secret,
+      `Secret ${name} holds no certificate and key of a CA: restore it, or delete it to begin anew`,
+    )
   }
-  const certificate = readable(name, () => parseCertificate(certificatePem))
-  if (!certificate.ca) throw new Error(`tls.crt of Secret ${name} is not the certificate of a CA`)
-  if (nowMs >= certificate.validToDate.getTime()) throw new Error(`the CA of Secret ${name} has expired: replace it`)
+  const certificate = readable(secret, () => parseCertificate(certificatePem))
+  if (!certificate.ca) throw new UnusableAuthority(secret, `tls.crt of Secret ${name} is not the certificate of a CA`)
+  if (nowMs >= certificate.validToDate.getTime()) {
+    throw new UnusableAuthority(secret, `the CA of Secret ${name} has expired: replace it`)
+  }
   if (caBundleOf(secret) === undefined) {
-    throw new Error(`ca.crt of Secret ${name} lacks the self-signed CA that has issued its tls.crt`)
+    throw new UnusableAuthority(secret, `ca.crt of Secret ${name} lacks the self-signed CA that has issued its tls.crt`)
   }
   const chain = [certificatePem, ...above].filter(pem => !isSelfSigned(parseCertificate(pem)))
-  const ca = readable(name, () => caFromPem({ certificatePem, keyPem }))
+  const ca = readable(secret, () => caFromPem({ certificatePem, keyPem }))
   return { ...ca, chainPem: joinBundle(chain), endsAtMs: certificate.validToDate.getTime() }
 }
 
@@ -75,11 +91,12 @@ const isSelfSigned = (certificate: X509Certificate) => isIssuer(certificate, cer
 const isIssuer = (issuer: X509Certificate, certificate: X509Certificate) =>
   certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 
-function readable<T>(name: string, read: () => T): T {
+function readable<T>(secret: Secret, read: () => T): T {
   try {
     return read()
   } catch (error) {
     if (!(error instanceof TrustError)) throw error
-    throw new Error(`the CA of Secret ${name} cannot be used: ${error.message}`, { cause: error })
+    const message = `the CA of Secret ${secret.metadata.name} cannot be used: ${error.message}`
+    throw new UnusableAuthority(secret, message, { cause: error })
   }
 }

@@ -34,6 +34,8 @@ export type Step =
   | { do: 'status'; object: Declared; status: Statuses[Kind] }
   /** A Warning about an object that has no status of ours; the same words once. */
   | { do: 'tell'; object: KubeObject; reason: EventReason; message: string }
+  /** Nothing can be done: it counts as a failure, and is tried again. */
+  | { do: 'fail'; error: Error }
   | { do: 'event'; object: Declared; type: 'Normal' | 'Warning'; reason: Reason; message: string }
 
 export type RelaySecretWant = {

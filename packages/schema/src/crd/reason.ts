@@ -158,6 +158,12 @@ export type ReasonOn<T extends ConditionType> = T extends 'Ready'
 
 /** Reasons that only Events have; Events repeat those of Ready, too. `object` is what the Event is found at. */
 export const EVENT_REASONS = {
+  AuthorityUnusable: {
+    object: 'the Secret',
+    meaning:
+      'The Secret with the installation CA, or the one with the certificate that others have issued for the Controller, holds no CA that can be used: no serving certificate is issued or renewed.',
+    remedy: 'Replace in it what the message names; rotating-keys.md says what belongs there.',
+  },
   NotExposed: {
     object: 'Service',
     meaning:
