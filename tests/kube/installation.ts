@@ -21,10 +21,9 @@ import { type Api, openApi, pathOf } from './api.ts'
 import { type Cluster, eventually } from './cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
-/** Namespace of the operator, which it manages. */
+/** Namespace of the operator, which it manages, unless a test has two. */
 export const NAMESPACE = 'sallyport'
 const ACCOUNT = 'sallyport-operator'
-const USER = `system:serviceaccount:${NAMESPACE}:${ACCOUNT}`
 const TOKEN_SECONDS = 7200
 /** Entries of a Relay's Secret, and of a Connector's. */
 const RELAY_FILES = ['relay.json', 'tls.crt', 'tls.key']
@@ -52,6 +51,7 @@ export type Live = {
 /** Operator (with its own account's rights only) and Controller on loopback, over a real API server. */
 export class KubeInstallation {
   readonly cluster: Cluster
+  readonly namespace: string
   /** The API server as the administrator. */
   readonly api: Api
   readonly dir: string
@@ -59,12 +59,15 @@ export class KubeInstallation {
   readonly #ports: number[]
   readonly #processes = new Map<string, Run>()
   readonly #log: Log
+  readonly #user: string
   metrics: Metrics = createMetrics('operator')
   operator: Operator | undefined
   controller: Controller | undefined
 
-  private constructor(cluster: Cluster, ports: number[], log: Log) {
+  private constructor(cluster: Cluster, namespace: string, ports: number[], log: Log) {
     this.cluster = cluster
+    this.namespace = namespace
+    this.#user = `system:serviceaccount:${namespace}:${ACCOUNT}`
     this.api = openApi(cluster.kubeconfig)
     this.dir = mkdtempSync(join(tmpdir(), 'sallyport-kube-test-'))
     this.#ports = ports
@@ -73,11 +76,16 @@ export class KubeInstallation {
   }
 
   /** Prepares namespace, account and the rights that the chart gives with these values; starts nothing. */
-  static async prepare(cluster: Cluster, log: Log = silentLog, values: Values = {}): Promise<KubeInstallation> {
-    const self = new KubeInstallation(cluster, await freePorts(2), log)
-    const exists = await cluster.kubectl(['get', 'namespace', NAMESPACE])
-    if (exists.code !== 0) await cluster.kube(['create', 'namespace', NAMESPACE])
-    await cluster.kube(['apply', '-f', '-'], asList(await renderRights(values)))
+  static async prepare(
+    cluster: Cluster,
+    log: Log = silentLog,
+    values: Values = {},
+    namespace = NAMESPACE,
+  ): Promise<KubeInstallation> {
+    const self = new KubeInstallation(cluster, namespace, await freePorts(2), log)
+    const exists = await cluster.kubectl(['get', 'namespace', namespace])
+    if (exists.code !== 0) await cluster.kube(['create', 'namespace', namespace])
+    await cluster.kube(['apply', '-f', '-'], asList(await renderRights(values, { namespace })))
     await self.#writeAccount()
     return self
   }
@@ -130,7 +138,7 @@ export class KubeInstallation {
       tenants: [
         {
           name: 'default',
-          operators: [{ issuer: discovery.issuer, jwks: { keys: jwks.keys }, subject: USER, source: 'kube' }],
+          operators: [{ issuer: discovery.issuer, jwks: { keys: jwks.keys }, subject: this.#user, source: 'kube' }],
         },
       ],
       ...config,
@@ -175,12 +183,12 @@ export class KubeInstallation {
     await this.cluster.kube(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
   }
 
-  async find(kind: string, name: string, namespace = NAMESPACE): Promise<Live | undefined> {
+  async find(kind: string, name: string, namespace = this.namespace): Promise<Live | undefined> {
     const { status, body } = await this.api.request('GET', pathOf(kind, namespace, name))
     return status === 200 ? body : undefined
   }
 
-  async list(kind: string, namespace = NAMESPACE): Promise<Live[]> {
+  async list(kind: string, namespace = this.namespace): Promise<Live[]> {
     const { items } = await this.api.take('GET', pathOf(kind, namespace))
     return items.map((item: Live) => ({ ...item, kind }))
   }
@@ -193,7 +201,7 @@ export class KubeInstallation {
       type,
       status,
       reason,
-      namespace = NAMESPACE,
+      namespace = this.namespace,
       timeoutMs = 60_000,
     }: { type: string; status: string; reason?: string; namespace?: string; timeoutMs?: number },
   ): Promise<Condition> {
@@ -220,7 +228,7 @@ export class KubeInstallation {
   operatorWrites(): string[] {
     return this.cluster
       .writes()
-      .filter(({ user, uri }) => user === USER && !uri.includes('/leases'))
+      .filter(({ user, uri }) => user === this.#user && !uri.includes('/leases'))
       .map(({ verb, uri }) => `${verb} ${uri.split('?')[0]}`)
   }
 
@@ -310,7 +318,7 @@ export class KubeInstallation {
       kubeconfig: join(this.dir, 'kubeconfig'),
       'token-file': join(this.dir, 'token'),
       'controller-url': this.url,
-      namespace: NAMESPACE,
+      namespace: this.namespace,
       'metrics-listen': '127.0.0.1:0',
       'leader-election': 'false',
       ...flags,
@@ -336,8 +344,8 @@ export class KubeInstallation {
 
   /** The operator's own kubeconfig and its token for the Controller, as its pod would have them projected. */
   async #writeAccount(): Promise<void> {
-    renameSync(await this.kubeconfigOf(`${NAMESPACE}/${ACCOUNT}`), join(this.dir, 'kubeconfig'))
-    const token = await this.#token(NAMESPACE, ACCOUNT, `--audience=${this.url}`)
+    renameSync(await this.kubeconfigOf(`${this.namespace}/${ACCOUNT}`), join(this.dir, 'kubeconfig'))
+    const token = await this.#token(this.namespace, ACCOUNT, `--audience=${this.url}`)
     writeFileSync(join(this.dir, 'token'), token, { mode: 0o600 })
   }
 }
