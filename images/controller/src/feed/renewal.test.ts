@@ -31,7 +31,9 @@ describe('a Client ACL', () => {
     const [before, after] = [first, renewed].map(({ acl }) => claimsOf<{ iat: number; exp: number }>(acl))
     expect(after!.exp).toBeGreaterThan(before!.exp)
     expect(after!.iat - before!.iat).toBeLessThanOrEqual(2)
-    await there.next('clientAcl', ({ jwt }) => jwt === renewed.acl)
+    // One of those that the Client has had: a busy Controller may skip some.
+    const sent = () => client.of('network').map(({ acl }) => acl)
+    await there.next('clientAcl', ({ jwt }) => jwt !== first.acl && sent().includes(jwt))
     await Promise.all([client.channel.close(), there.channel.close()])
   })
 
