@@ -2,7 +2,8 @@
  * The chart on a real node, as a newcomer uses it: `helm install` with the try-out's values, `kubectl apply -k` of the quickstart, the login
  * that the notes print, and a pod's Service is reached from outside of the cluster's network. Then all of it goes, but for what must stay.
  */
-import { ADA, eventually } from '@sallyport/testkit'
+import { join } from 'node:path'
+import { ADA, eventually, run as spawn, startWebService } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { apply, find, helm, kube, kubectl, run } from './cluster.ts'
 import { ALL_KINDS, CHART, LONG_MS, NAMESPACE, OFFICE, type Person, RELEASE, Release, seconds, WEB } from './release.ts'
@@ -75,6 +76,53 @@ describe('the chart on a node', () => {
     await annotate('sallyport.dev/expose-', 'sallyport.dev/groups-')
     await eventually('it to be reached no more', async () => !(await reached()))
     await eventually('its Resource to go', async () => (await find('resource', 'again', OFFICE)) === undefined)
+  })
+
+  it('has a Connector outside of the cluster, which reaches what is there', { timeout: LONG_MS }, async () => {
+    const host = 'printer.datacenter.internal'
+    const service = await startWebService('hello from the data centre')
+    const declared = (kind: string, name: string, spec: object) => ({
+      ...{ apiVersion: 'sallyport.dev/v1alpha1', kind, metadata: { name, namespace: NAMESPACE }, spec },
+    })
+    await apply(
+      declared('RemoteNetwork', 'datacenter', { connectors: { replicas: 0 }, guardExceptions: ['127.0.0.0/8'] }),
+      declared('Connector', 'datacenter-a', { remoteNetworkRef: { name: 'datacenter' }, deployment: 'External' }),
+      declared('Resource', 'printer', {
+        ...{ remoteNetworkRef: { name: 'datacenter' }, address: '127.0.0.1', aliases: [host] },
+        access: [{ group: 'developers' }],
+      }),
+    )
+    const directory = join(release.work, 'datacenter-a')
+    await eventually('its Secret', () => release.takeSecret('datacenter-a', ['token', 'trust.json'], directory))
+    await expect(ada.get(host, service.port)).rejects.toThrow('SOCKS reply')
+    expect(service.accepted()).toBe(0)
+    const connector = spawn({
+      name: 'datacenter-a',
+      args: [join(import.meta.dirname, '../../dist/connector.mjs')],
+      env: {
+        ...{ SALLYPORT_CONNECTOR_DIR: directory, SALLYPORT_STATE_DIR: join(release.work, 'state') },
+        SALLYPORT_METRICS_LISTEN: '127.0.0.1:0',
+      },
+    })
+    try {
+      await kube(['wait', '--for=condition=Ready', 'connectors/datacenter-a', '-n', NAMESPACE, '--timeout=120s'])
+      const answer = () => ada.get(host, service.port)
+      expect(await eventually('an answer', answer)).toBe('hello from the data centre\n')
+      await kube(['delete', 'connector', 'datacenter-a', '-n', NAMESPACE])
+      await eventually('an end of it', () =>
+        answer().then(
+          () => false,
+          () => true,
+        ),
+      )
+      const reached = service.accepted()
+      await expect(answer()).rejects.toThrow('SOCKS reply')
+      expect(service.accepted()).toBe(reached)
+    } finally {
+      await connector.stop()
+      await service.close()
+      await kube(['delete', 'remotenetwork/datacenter', 'sres/printer', '-n', NAMESPACE])
+    }
   })
 
   it('runs pods that are restricted, all of them', { timeout: LONG_MS }, async () => {

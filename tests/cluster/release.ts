@@ -1,5 +1,5 @@
 /** A release of the chart with the try-out's values, the quickstart beside it, and people outside of the cluster's network. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bySocks, Device, eventually, httpGet, type Way } from '@sallyport/testkit'
@@ -134,6 +134,15 @@ export class Release {
     await device.login(this.#login ?? (await this.started()), email, caFile)
     const dial = bySocks((await device.proxies()).socks)
     return { device, dial, get: (host, port) => httpGet(dial, host, port).then(({ body }) => body.toString()) }
+  }
+
+  /** Writes these entries of a Secret into a directory, once it has them all; gives whether it has. */
+  async takeSecret(name: string, entries: string[], directory: string): Promise<boolean> {
+    const data = (await find<{ data?: Record<string, string> }>('secret', name, NAMESPACE))?.data ?? {}
+    if (entries.some(entry => data[entry] === undefined)) return false
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    for (const entry of entries) writeFileSync(join(directory, entry), Buffer.from(data[entry]!, 'base64'))
+    return true
   }
 
   /** Pods of the network's Connectors that are not going. */
