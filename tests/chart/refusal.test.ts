@@ -225,6 +225,12 @@ const CASES: [name: string, refused: Values, message: string, accepted: Values][
     MATRIX['cert-manager']!,
   ],
   [
+    'a CA of two makers',
+    { authority: { provided: true }, operator: { env: [{ name: 'SALLYPORT_CERTIFICATES', value: 'external' }] } },
+    'operator.env: SALLYPORT_CERTIFICATES has no meaning with authority.provided or certManager.enabled',
+    { operator: { env: [{ name: 'SALLYPORT_CERTIFICATES', value: 'external' }] } },
+  ],
+  [
     'a database that the chart does not have',
     { controller: { database: { url: 'postgres://db' } } },
     "additional properties 'database' not allowed",

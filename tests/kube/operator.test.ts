@@ -253,6 +253,9 @@ describeKube('the operator', cluster => {
       expect(await health('Connector', 'office-late')).toMatchObject({ status: 'Progressing' })
       const { message } = await installation.condition('Relay', 'far', { ...unready, reason: 'NoRegistration' })
       expect(await health('Relay', 'far')).toEqual({ status: 'Progressing', message })
+      await connectors.get('office-b')!.stop('SIGKILL')
+      await installation.condition('Connector', 'office-b', { ...unready, reason: 'Disconnected' })
+      expect(await health('Connector', 'office-b')).toMatchObject({ status: 'Progressing' })
 
       await installation.stopOperator()
       await installation.apply(resource('web', []), object('Group', 'unseen', {}))

@@ -5,10 +5,12 @@
 local waiting = {
   AddressPending = true,
   ControllerUnavailable = true,
+  Disconnected = true,
   NoConnector = true,
   NoConnectorReady = true,
   NoRegistration = true,
   NotEnrolled = true,
+  NotRegistered = true,
   Pending = true,
 }
 
