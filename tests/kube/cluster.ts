@@ -172,17 +172,18 @@ async function run(
   }
 }
 
-/** Reads until `read` gives something, at most for `timeoutMs`; `what` names it in the failure. */
+/** Reads every `everyMs` until `read` gives something, at most for `timeoutMs`; `what` names it in the failure. */
 export async function eventually<T>(
   what: string,
   read: () => Promise<T | undefined> | T | undefined,
   timeoutMs = 60_000,
+  everyMs = 25,
 ): Promise<T> {
   const end = performance.now() + timeoutMs
   for (;;) {
     const value = await read()
     if (value !== undefined) return value
     if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`)
-    await new Promise(resolve => setTimeout(resolve, 25))
+    await new Promise(resolve => setTimeout(resolve, everyMs))
   }
 }
