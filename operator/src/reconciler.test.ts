@@ -54,12 +54,15 @@ class Rows {
   }
 }
 
-/** A provider of nothing but its store; `lists` is what the next rounds of lists do with that. */
-function providerOf(store: ObjectStore, lists: () => Promise<void>): Provider {
+/** A provider of nothing but its store; `lists` is what the next rounds of lists do with that, `statuses` gets what is written. */
+function providerOf(store: ObjectStore, lists: () => Promise<void>, statuses: string[]): Provider {
   const nothing = async () => undefined
   return {
     ...{ platform: 'cluster', store, start: nothing, stale: () => undefined, leaderless: () => undefined },
-    ...{ apply: nothing, makeRoom: nothing, create: nothing, remove: nothing, writeStatus: nothing },
+    ...{ apply: nothing, makeRoom: nothing, create: nothing, remove: nothing },
+    writeStatus: async ({ kind, metadata: { name } }, { conditions }) => {
+      statuses.push(`${kind} ${name} ${conditions?.find(({ type }) => type === 'Programmed')?.reason}`)
+    },
     ...{ event: nothing, announce: nothing, confirmation: nothing, lead: nothing, close: nothing },
     token: () => Promise.reject(new ProviderError('unavailable', 'there is no account')),
     resync: async () => {
@@ -80,10 +83,12 @@ function harness() {
   })
   const world: World = new World(store, rows.mirror, settings)
   const rounds = { count: 0, lists: async () => undefined as undefined }
-  const provider = providerOf(store, () => {
+  const statuses: string[] = []
+  const lists = () => {
     rounds.count++
     return rounds.lists()
-  })
+  }
+  const provider = providerOf(store, lists, statuses)
   const gauges = { leading: () => true, queueLength: () => 0, removalHeld: () => false, relistedAtMs: () => undefined }
   const begin = () => {
     parts.reconciler = new Reconciler({
@@ -97,7 +102,7 @@ function harness() {
     clock.advance(0)
     return parts.reconciler
   }
-  return { clock, rows, store, rounds, begin }
+  return { clock, rows, store, rounds, statuses, begin }
 }
 
 let versions = 0
@@ -112,6 +117,26 @@ const uidOf = ({ metadata }: KubeObject) => metadata.uid!
 const groups = (count: number) => Array.from({ length: count }, (_, index) => object('Group', `group-${index}`))
 
 describe('a reconciler', () => {
+  it('writes one status of a row and of what the Controller says of it, if that comes in time', async () => {
+    const { clock, rows, store, statuses, begin } = harness()
+    const [answered, unanswered] = groups(2) as [KubeObject, KubeObject]
+    for (const one of [answered, unanswered]) store.put('Group', one)
+    const reconciler = begin()
+    await settle()
+    expect([rows.all.size, statuses]).toEqual([2, []])
+    const row = rows.all.get(uidOf(answered))!
+    row.programming = 'unused'
+    reconciler.controllerChanged({ rows: [row] })
+    await settle()
+    expect(statuses).toEqual(['Group group-0 Unused'])
+    clock.advance(499)
+    await settle()
+    expect(statuses).toHaveLength(1)
+    clock.advance(1)
+    await settle()
+    expect(statuses).toEqual(['Group group-0 Unused', 'Group group-1 Pending'])
+  })
+
   it('does no further step once it is closed, neither of a removal nor of a plan', async () => {
     const { rows, begin } = harness()
     rows.add('group', 'a', 'b', 'c')

@@ -32,6 +32,8 @@ const ROW_KINDS: Record<Kind, DeclaredKind> = {
 const CONFIRM_POLL_MS = 5_000
 /** Time for the first contact with the Controller, after which statuses say that there is none. */
 const CONTACT_MS = 5_000
+/** Longest time that a status waits for what the Controller says of a row that was just written. */
+const ANSWER_MS = 500
 
 /** Brings everything to rest: an event only puts keys into the queue, a key is gathered, planned and applied. */
 export class Reconciler {
@@ -221,6 +223,9 @@ export class Reconciler {
       for (const step of states) await this.#step(step)
       throw error
     }
+    // The Controller answers a row with how far it is: one status then says both, where it answers in time.
+    if (steps.some(step => step.do === 'putRow'))
+      return Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, this.#deps.now() + ANSWER_MS)
     for (const step of states) await this.#step(step)
     return wakeAtMs
   }
