@@ -5,6 +5,7 @@ import { type ApplyDeps, applyStep } from './apply.ts'
 import type { MirrorChange } from './controller/mirror.ts'
 import type { OperatorMetrics } from './metrics.ts'
 import type { AnyKind, KubeObject } from './object.ts'
+import { UnusableAuthority } from './plan/ca.ts'
 import { type Hold, isTaking, planRemoval, takenRows } from './plan/removal.ts'
 import { type Plan, runnerOf, type Step } from './plan/step.ts'
 import { ProviderError } from './provider.ts'
@@ -65,7 +66,9 @@ export class Reconciler {
       onError: (key, error) => {
         metrics.failures.inc({ kind: key.split('/')[0]! })
         // What others said or did not say needs no stack.
-        const isOutside = [ControllerError, RuntimeError, ProviderError].some(kind => error instanceof kind)
+        const isOutside = [ControllerError, RuntimeError, ProviderError, UnusableAuthority].some(
+          kind => error instanceof kind,
+        )
         if (isOutside) log.warn({ key, reason: String(error) }, 'work failed; it is tried again')
         else log.error({ key, err: error }, 'work failed; it is tried again')
       },

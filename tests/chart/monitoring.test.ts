@@ -17,8 +17,9 @@ const SOURCES: Record<string, string> = {
 const SUFFIX = /_(bucket|sum|count)$/
 
 const file = (name: string) => readFileSync(join(CHART, 'files', name), 'utf8')
-const everywhere = parse(file('alerts.yaml'))
-const alerts = parse(file('alerts.yaml') + file('alerts-controller.yaml').replaceAll('NAMESPACE', 'sallyport'))
+const rules = (...names: string[]) => parse(names.map(file).join('').replaceAll('NAMESPACE', 'sallyport'))
+const everywhere = rules('alerts.yaml', 'alerts-release.yaml')
+const alerts = rules('alerts.yaml', 'alerts-release.yaml', 'alerts-controller.yaml')
 const dashboard = JSON.parse(readFileSync(join(CHART, 'files/dashboard.json'), 'utf8'))
 const expressions: string[] = [
   ...alerts.groups.flatMap(({ rules }: { rules: { expr: string }[] }) => rules.map(({ expr }) => expr)),

@@ -5,8 +5,8 @@
 import { join } from 'node:path'
 import { ADA, eventually, run as spawn, startWebService } from '@sallyport/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { apply, find, helm, kube, kubectl, run } from './cluster.ts'
-import { ALL_KINDS, CHART, LONG_MS, NAMESPACE, OFFICE, type Person, RELEASE, Release, seconds, WEB } from './release.ts'
+import { apply, find, helm, kube, kubectl } from './cluster.ts'
+import { ALL_KINDS, LONG_MS, NAMESPACE, OFFICE, type Person, RELEASE, Release, seconds, WEB } from './release.ts'
 
 const EVE = 'eve@example.com'
 
@@ -29,18 +29,6 @@ describe('the chart on a node', () => {
     expect(command).toBe(`kubectl -n ${NAMESPACE} get configmap ${RELEASE}-login -o jsonpath='{.data.login}'`)
     const login = await release.started()
     expect(login).toMatch(/^https:\/\/[0-9.]+:[0-9]+#sha256:[A-Za-z0-9_-]{43}$/)
-  })
-
-  it('is the only one that watches every namespace', { timeout: LONG_MS }, async () => {
-    const second = async (operator: object, namespace: string) => {
-      const url = 'https://second.example.com'
-      const values = release.valueFiles({ operator, controller: { url }, relays: [] }).slice(2)
-      const args = ['install', 'second', CHART, '--namespace', namespace, '--dry-run=server', ...values]
-      return run('helm', args, release.values())
-    }
-    const refusal = `operator.watchNamespaces: is missing; ${NAMESPACE}:${RELEASE} watches every namespace of this cluster`
-    expect(await second({}, 'default')).toMatchObject({ code: 1, stderr: expect.stringContaining(refusal) })
-    expect(await second({ watchNamespaces: ['default'] }, 'default')).toMatchObject({ code: 0 })
   })
 
   it('makes all that the quickstart declares Ready', { timeout: LONG_MS }, async () => {

@@ -83,7 +83,8 @@ async function settled(): Promise<number> {
     const now = await writes()
     if (now !== last || !operator?.isIdle) since = performance.now()
     last = now
-    return performance.now() - since > 500
+    // Longer than a status waits for the Controller's answer.
+    return performance.now() - since > 800
   })
   return last
 }

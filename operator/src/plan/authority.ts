@@ -1,7 +1,7 @@
 import { parseIp } from '@sallyport/policy'
 import { joinBundle, parseCertificate, renewalTimeMs } from '@sallyport/trust'
 import { FIELD_MANAGER, MANAGED_BY_LABEL, type Secret, secretData, secretText } from '../object.ts'
-import { caBundleOf, issuingCaOf, UnusableAuthority, unexpired } from './ca.ts'
+import { caBundleOf, certificatesIn, issuingCaOf, UnusableAuthority, unexpired } from './ca.ts'
 import { checkCertificate } from './certificate.ts'
 import { differs } from './difference.ts'
 import { childLabels } from './label.ts'
@@ -24,8 +24,8 @@ export function planAuthority(world: AuthorityWorld, settings: Settings, nowMs: 
     return joinPlans(store, planTls(world, settings, nowMs))
   } catch (error) {
     if (!(error instanceof UnusableAuthority)) throw error
-    const told: Step = { do: 'tell', object: error.secret, reason: 'AuthorityUnusable', message: error.message }
-    return joinPlans(store, { steps: [told, { do: 'fail', error }] })
+    const told: Step = { do: 'tell', object: error.object, reason: 'AuthorityUnusable', message: error.message }
+    return joinPlans({ steps: [told] }, store, { steps: [{ do: 'fail', error }] })
   }
 }
 
@@ -87,13 +87,14 @@ function canIssue(ca: Secret, nowMs: number): boolean {
 /** The CAs of certificates that others issue: that of the Controller's, and those before it until they expire. */
 function planTrust({ ca, controllerTls }: AuthorityWorld, settings: Settings, nowMs: number): Plan {
   if (controllerTls === undefined) return { steps: [] }
-  const given = joinBundle([secretText(controllerTls, 'ca.crt') ?? ''])
+  const given = joinBundle(certificatesIn(controllerTls, 'ca.crt'))
   if (given === '') {
     const { name } = controllerTls.metadata
     const message = `Secret ${name} has no ca.crt: external certificates must come from a CA of your own`
     throw new UnusableAuthority(controllerTls, message)
   }
-  const bundle = unexpired(joinBundle([given, secretText(ca, 'ca.crt') ?? '']), nowMs)
+  const before = ca === undefined ? [] : certificatesIn(ca, 'ca.crt')
+  const bundle = unexpired(joinBundle([given, ...before]), nowMs)
   const object: Secret = { ...ownSecret(settings.names.ca, settings), data: secretData({ 'ca.crt': bundle }) }
   return { steps: differs(object, ca) || secretText(ca, 'tls.key') !== undefined ? [{ do: 'apply', object }] : [] }
 }

@@ -7,7 +7,7 @@ import {
   splitBundle,
   TrustError,
 } from '@sallyport/trust'
-import { type Secret, secretText } from '../object.ts'
+import { type KubeObject, type Secret, secretText } from '../object.ts'
 
 /** Longest chain of CAs that is followed. */
 const MAX_CHAIN = 8
@@ -18,11 +18,16 @@ export type IssuingCa = CertificateAuthority & { chainPem: string; endsAtMs: num
 /** A Secret that should hold a CA, or name one, and does not; a person has to mend it. */
 export class UnusableAuthority extends Error {
   override name = 'UnusableAuthority'
-  readonly secret: Secret
+  /** Which Secret it is, and nothing of what is in it: errors are logged. */
+  readonly object: KubeObject
 
-  constructor(secret: Secret, message: string, options?: ErrorOptions) {
+  constructor(
+    { apiVersion, kind, metadata: { name, namespace, uid } }: Secret,
+    message: string,
+    options?: ErrorOptions,
+  ) {
     super(message, options)
-    this.secret = secret
+    this.object = { apiVersion, kind, metadata: { name, ...(namespace && { namespace }), ...(uid && { uid }) } }
   }
 }
 
@@ -47,7 +52,8 @@ export function caBundleOf(secret: Secret | undefined): string | undefined {
 /** The CA of a Secret, ready to issue. Throws UnusableAuthority with what is wrong with it. */
 export function issuingCaOf(secret: Secret, nowMs: number): IssuingCa {
   const { name } = secret.metadata
-  const [certificatePem, ...above] = splitBundle(secretText(secret, 'tls.crt') ?? '')
+  const [certificatePem, ...above] = certificatesIn(secret, 'tls.crt')
+  certificatesIn(secret, 'ca.crt')
   const keyPem = secretText(secret, 'tls.key')
   if (certificatePem === undefined || keyPem === undefined) {
     // Making another would cut off everyone who trusts it, so a person has to decide.
@@ -56,7 +62,7 @@ export function issuingCaOf(secret: Secret, nowMs: number): IssuingCa {
       `Secret ${name} holds no certificate and key of a CA: restore it, or delete it to begin anew`,
     )
   }
-  const certificate = readable(secret, () => parseCertificate(certificatePem))
+  const certificate = parseCertificate(certificatePem)
   if (!certificate.ca) throw new UnusableAuthority(secret, `tls.crt of Secret ${name} is not the certificate of a CA`)
   if (nowMs >= certificate.validToDate.getTime()) {
     throw new UnusableAuthority(secret, `the CA of Secret ${name} has expired: replace it`)
@@ -67,6 +73,13 @@ export function issuingCaOf(secret: Secret, nowMs: number): IssuingCa {
   const chain = [certificatePem, ...above].filter(pem => !isSelfSigned(parseCertificate(pem)))
   const ca = readable(secret, () => caFromPem({ certificatePem, keyPem }))
   return { ...ca, chainPem: joinBundle(chain), endsAtMs: certificate.validToDate.getTime() }
+}
+
+/** PEM of the certificates in an entry of a Secret. Throws UnusableAuthority where one of them is none. */
+export function certificatesIn(secret: Secret, entry: 'tls.crt' | 'ca.crt'): string[] {
+  const all = splitBundle(secretText(secret, entry) ?? '')
+  for (const pem of all) readable(secret, () => parseCertificate(pem))
+  return all
 }
 
 /** The certificates of a bundle that are still good. */
