@@ -33,7 +33,6 @@ describeKube('of two operators in one cluster', cluster => {
   it('each gives its Controller what its own namespaces declare, the same names included', async () => {
     await installations[0]!.apply(...NAMESPACES.flatMap(declared))
     for (const installation of installations) {
-      await installation.condition('Group', 'staff', { type: 'Programmed', status: 'True' })
       await installation.condition('Resource', 'web', { type: 'Programmed', status: 'False', reason: 'NoConnector' })
       await eventually('the Deployment', () => installation.find('Deployment', 'office-0'))
       await installation.settled()
