@@ -152,7 +152,11 @@ describe('certificates that others issue', () => {
     expect(bundleOf({ controllerTls: issued({ 'ca.crt': ca.certificatePem }) })).toEqual([ca.certificatePem])
     const controllerTls = issued({})
     expect(stepsOf({ controllerTls }, settings)).toContainEqual(
-      expect.objectContaining({ do: 'tell', reason: 'AuthorityUnusable' }),
+      expect.objectContaining({
+        ...{ do: 'tell', reason: 'AuthorityUnusable' },
+        object: expect.objectContaining({ metadata: { name: 'sallyport-controller-tls', namespace: 'sallyport' } }),
+        message: expect.stringMatching(/sallyport-controller-tls has no ca.crt/),
+      }),
     )
     expect(bundleOf({ controllerTls })).toEqual([])
   })

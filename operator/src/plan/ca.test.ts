@@ -90,6 +90,9 @@ describe('a CA that someone else has put into its Secret', () => {
       },
       { do: 'fail', error: expect.objectContaining({ message: expect.stringMatching(message) }) },
     ])
+    // Errors are logged.
+    expect(JSON.stringify(failed)).toContain('sallyport-ca')
+    expect(JSON.stringify(failed)).not.toContain('tls.key')
   })
 
   it('is refused a second after its end, and not before', () => {

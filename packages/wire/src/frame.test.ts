@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { WireError } from './error.ts'
 import { decodeFrames, encodeFrame, type Frame, FrameDecoder, FrameType } from './frame.ts'
+import { codeOf } from './session-lab.ts'
 
 const golden: [string, Frame, string][] = [
   ['HELLO', { stream: 0, type: FrameType.Hello, body: text('{}') }, '00000000 01 000002 7b7d'],
@@ -133,14 +134,4 @@ function text(value: string): Uint8Array {
 
 function hex(value: string): Uint8Array {
   return Uint8Array.from(value.replaceAll(' ', '').match(/../g) ?? [], byte => Number.parseInt(byte, 16))
-}
-
-function codeOf(run: () => unknown): string | undefined {
-  try {
-    run()
-    return undefined
-  } catch (error) {
-    if (error instanceof WireError) return error.code
-    throw error
-  }
 }
