@@ -54,19 +54,30 @@ class Rows {
   }
 }
 
-/** A provider of nothing but its store; `lists` is what the next rounds of lists do with that, `statuses` gets what is written. */
-function providerOf(store: ObjectStore, lists: () => Promise<void>, statuses: string[]): Provider {
+/** An API of nothing but a store. It counts rounds of lists and keeps the statuses that are written; what an apply does, and what is there by its name, is for a test to say. */
+class Api {
+  rounds = 0
+  readonly statuses: string[] = []
+  apply = async (_: KubeObject): Promise<void> => undefined
+  find = async (_: string): Promise<KubeObject | undefined> => undefined
+}
+
+function providerOf(store: ObjectStore, api: Api): Provider {
   const nothing = async () => undefined
   return {
     ...{ platform: 'cluster', store, start: nothing, stale: () => undefined, leaderless: () => undefined },
-    ...{ apply: nothing, makeRoom: nothing, create: nothing, remove: nothing },
+    ...{ apply: child => api.apply(child), makeRoom: nothing, create: nothing, remove: nothing },
+    seek: async (kind, { metadata: { name } }) => {
+      const found = await api.find(name)
+      if (found !== undefined) store.put(kind, found)
+    },
     writeStatus: async ({ kind, metadata: { name } }, { conditions }) => {
-      statuses.push(`${kind} ${name} ${conditions?.find(({ type }) => type === 'Programmed')?.reason}`)
+      api.statuses.push(`${kind} ${name} ${conditions?.find(({ type }) => type === 'Programmed')?.reason}`)
     },
     ...{ event: nothing, announce: nothing, confirmation: nothing, lead: nothing, close: nothing },
     token: () => Promise.reject(new ProviderError('unavailable', 'there is no account')),
     resync: async () => {
-      await lists()
+      api.rounds++
       return []
     },
   }
@@ -82,13 +93,8 @@ function harness() {
     else parts.reconciler.objectChanged(change)
   })
   const world: World = new World(store, rows.mirror, settings)
-  const rounds = { count: 0, lists: async () => undefined as undefined }
-  const statuses: string[] = []
-  const lists = () => {
-    rounds.count++
-    return rounds.lists()
-  }
-  const provider = providerOf(store, lists, statuses)
+  const api = new Api()
+  const provider = providerOf(store, api)
   const gauges = { leading: () => true, queueLength: () => 0, removalHeld: () => false, relistedAtMs: () => undefined }
   const begin = () => {
     parts.reconciler = new Reconciler({
@@ -102,7 +108,7 @@ function harness() {
     clock.advance(0)
     return parts.reconciler
   }
-  return { clock, rows, store, rounds, statuses, begin }
+  return { clock, rows, store, api, begin }
 }
 
 let versions = 0
@@ -118,7 +124,8 @@ const groups = (count: number) => Array.from({ length: count }, (_, index) => ob
 
 describe('a reconciler', () => {
   it('writes one status of a row and of what the Controller says of it, if that comes in time', async () => {
-    const { clock, rows, store, statuses, begin } = harness()
+    const { clock, rows, store, api, begin } = harness()
+    const { statuses } = api
     const [answered, unanswered] = groups(2) as [KubeObject, KubeObject]
     for (const one of [answered, unanswered]) store.put('Group', one)
     const reconciler = begin()
@@ -173,8 +180,64 @@ describe('a reconciler', () => {
     await reconciler.close()
   })
 
+  it('takes nothing for gone that is there by its name though a list lacks it, of however few', async () => {
+    const { rows, store, api, begin } = harness()
+    const [kept, lost] = groups(2) as [KubeObject, KubeObject]
+    for (const one of [kept, lost]) store.put('Group', one)
+    rows.add('group', uidOf(kept), uidOf(lost))
+    api.find = async name => (name === kept.metadata.name ? kept : undefined)
+    const reconciler = begin()
+    await settle()
+    store.replace('Group', [])
+    await settle()
+    expect(rows.deleted).toEqual([uidOf(lost)])
+    expect([...store.all('Group')]).toEqual([kept])
+    await reconciler.close()
+  })
+
+  it('takes nothing while what a list lacks cannot be asked for', async () => {
+    const { clock, rows, store, api, begin } = harness()
+    const [group] = groups(1) as [KubeObject]
+    store.put('Group', group)
+    rows.add('group', uidOf(group))
+    api.find = () => Promise.reject(new ProviderError('unavailable', 'get Group: no answer'))
+    const reconciler = begin()
+    await settle()
+    store.replace('Group', [])
+    await settle()
+    expect([rows.deleted, store.count('Group')]).toEqual([[], 1])
+    api.find = async () => undefined
+    clock.advance(5_000)
+    await settle()
+    expect([rows.deleted, store.count('Group')]).toEqual([[uidOf(group)], 0])
+    await reconciler.close()
+  })
+
+  it('counts as declared what the first plans make, before it decides about any row', async () => {
+    const { rows, store, api, begin } = harness()
+    const network = object('RemoteNetwork', 'office', { connectors: { replicas: 1 } })
+    const uid = '00000000-0000-4000-8000-00000000c0c0'
+    const answer = Promise.withResolvers<void>()
+    api.apply = async child => {
+      if (child.kind !== 'Connector') return
+      await answer.promise
+      const metadata = { ...child.metadata, uid, generation: 1, resourceVersion: String(++versions) }
+      store.put('Connector', { ...child, metadata })
+    }
+    store.put('RemoteNetwork', network)
+    store.put('Group', object('Group', 'staff'))
+    rows.add('connector', uid)
+    rows.add('network', uidOf(network))
+    const reconciler = begin()
+    await settle()
+    answer.resolve()
+    await settle()
+    expect(rows.deleted).toEqual([])
+    await reconciler.close()
+  })
+
   it('lists again once in each wait while a removal is held', async () => {
-    const { clock, rows, rounds, begin } = harness()
+    const { clock, rows, api, begin } = harness()
     rows.add('group', ...groups(30).map(uidOf))
     const reconciler = begin()
     await settle()
@@ -185,13 +248,13 @@ describe('a reconciler', () => {
       }
     }
     await pass(WAIT_SECONDS - 5)
-    expect(rounds.count).toBe(0)
+    expect(api.rounds).toBe(0)
     await pass(5)
-    expect(rounds.count).toBe(1)
+    expect(api.rounds).toBe(1)
     await pass(WAIT_SECONDS - 5)
-    expect(rounds.count).toBe(1)
+    expect(api.rounds).toBe(1)
     await pass(5)
-    expect(rounds.count).toBe(2)
+    expect(api.rounds).toBe(2)
     expect(rows.deleted).toEqual([])
     await reconciler.close()
   })

@@ -45,7 +45,7 @@ export class Reconciler {
   #failed: AnyKind[] = []
   #listing: Promise<AnyKind[]> | undefined
   #hold: Hold | undefined
-  /** Keys that no plan has been made for since the start. */
+  /** Keys for which no plan has been carried out since the start. */
   readonly #unjudged = new Set<string>()
   /** Rows that the first plan of a key would have taken: nobody knows yet whether that is for a broken list. */
   readonly #doubted = new Map<string, string[]>()
@@ -184,7 +184,23 @@ export class Reconciler {
     if (kind === 'resync') return this.#resync()
     if (kind === 'all') return this.#all()
     if (!isKind(kind) && kind !== 'Service') return undefined
-    const plan = this.#plan(key, kind, namespace, name)
+    // Before the rows are known no plan takes any.
+    const isFirst = this.#deps.mirror.known && this.#unjudged.has(key)
+    try {
+      return await this.#settle(key, kind, [namespace, name], isFirst)
+    } finally {
+      // What a first plan makes may declare rows: those are counted when it is there.
+      if (isFirst && this.#unjudged.delete(key) && this.#unjudged.size === 0) this.#decideSoon()
+    }
+  }
+
+  async #settle(
+    key: string,
+    kind: Kind | 'Service',
+    [namespace, name]: [string, string],
+    isFirst: boolean,
+  ): Promise<number | undefined> {
+    const plan = this.#plan(key, kind, [namespace, name], isFirst)
     if (plan === undefined) return undefined
     const againAtMs = await this.#apply(plan)
     // Of whatever kind it is: only what all objects have is read.
@@ -203,12 +219,9 @@ export class Reconciler {
   }
 
   /** Undefined where there is nothing to plan for, or it is missing: then it stays as it is. */
-  #plan(key: string, kind: Kind | 'Service', namespace: string, name: string): Plan | undefined {
+  #plan(key: string, kind: Kind | 'Service', [namespace, name]: [string, string], isFirst: boolean): Plan | undefined {
     const { world, provider, mirror, now } = this.#deps
-    // Before the rows are known no plan takes any.
-    const isFirst = mirror.known && this.#unjudged.delete(key)
     const isDoubted = mirror.known && this.#doubted.delete(key)
-    if (isFirst && this.#unjudged.size === 0) this.#decideSoon()
     if (provider.store.isMissing(kind, namespace, name)) return undefined
     const plan = isKind(kind) ? world.plan(kind, namespace, name, now()) : world.planExposure(namespace, name, now())
     const taken = isFirst || isDoubted ? takenRows(plan?.steps ?? [], uid => mirror.row(uid) !== undefined) : []
@@ -301,6 +314,8 @@ export class Reconciler {
 
   async #remove(missing: readonly Missing[], rows: readonly { kind: DeclaredKind; uid: string }[]): Promise<undefined> {
     const { world, provider } = this.#deps
+    // It may be the list that is broken: what is there after all is missing no more.
+    for (const { kind, object } of missing) await provider.seek(kind, object)
     for (const { kind, object } of missing) provider.store.letGo(kind, object)
     const doubted = [...this.#doubted.keys()]
     this.#doubted.clear()

@@ -1,13 +1,14 @@
 /** Kubernetes' own habits: what is applied reads back as it was, and an account uses the rights that it has. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { API_VERSION, KINDS, type Kind, type Specs } from '@sallyport/schema'
+import { API_VERSION, KIND_TABLE, KINDS, type Kind, type Specs } from '@sallyport/schema'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { renderRights } from '../chart/helm.ts'
 import { describeKube, eventually } from './cluster.ts'
 import { KubeInstallation, NAMESPACE, object } from './installation.ts'
 import { needs, type Right, rightsOf } from './right.ts'
+import { Way } from './way.ts'
 import { WHOLE } from './whole.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -111,6 +112,7 @@ async function everythingOnce(installation: KubeInstallation): Promise<void> {
   for (const [kind, name] of [...children, ...budgets]) {
     await eventually(`${kind} ${name}`, () => installation.find(kind, name))
   }
+  await seekEverything(installation)
   await cluster.kube(['annotate', 'service', 'exposed', '-n', NAMESPACE, 'sallyport.dev/expose-'])
   await installation.apply(...life(0))
   for (const [kind, name] of [...children, ...budgets, ['Resource', 'exposed'], ['Connector', 'life-1']] as const) {
@@ -131,6 +133,28 @@ async function everythingOnce(installation: KubeInstallation): Promise<void> {
     const events = await cluster.kube(['get', 'events', '-n', NAMESPACE, '-o', 'json'])
     return events.includes('RemovalHeld') ? true : undefined
   })
+}
+
+/** Lets lists lack all that rows rest on: it is asked for by its name. */
+async function seekEverything(installation: KubeInstallation): Promise<void> {
+  const { cluster, dir } = installation
+  const kubeconfig = join(dir, 'kubeconfig-way')
+  const way = await Way.open(join(dir, 'kubeconfig'), kubeconfig)
+  await installation.stopOperator()
+  const { leading } = await installation.startOperator({ ...FLAGS, kubeconfig })
+  await leading
+  await installation.settled()
+  const declared = KINDS.map(kind => KIND_TABLE[kind].plural)
+  way.hide(...declared, 'services', `namespaces/${NAMESPACE}`)
+  await eventually('a look at each', async () => {
+    const gets = cluster.asked().filter(({ verb }) => verb === 'get')
+    return [...declared, 'services', 'namespaces'].every(plural => gets.some(({ resource }) => resource === plural))
+      ? true
+      : undefined
+  })
+  await installation.stopOperator()
+  way.close()
+  await installation.startOperator(FLAGS)
 }
 
 function whole(kind: Kind, name: string): object {

@@ -1,12 +1,10 @@
 /** What is deleted goes, everywhere, whatever is away meanwhile: nothing hangs, nothing is left. Many at once wait for a person. */
-import { join } from 'node:path'
 import { ControllerError, createLog, silentLog } from '@sallyport/runtime'
 import type { Kind } from '@sallyport/schema'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pathOf } from './api.ts'
 import { describeKube, eventually } from './cluster.ts'
 import { KubeInstallation, type Live, NAMESPACE, object } from './installation.ts'
-import { Way } from './way.ts'
 
 /** The collector learns of kinds that are new half a minute after they have come: only then it removes what they own. */
 const GONE_MS = 180_000
@@ -236,130 +234,6 @@ describeKube('what is deleted', cluster => {
       expect(declared()).toHaveLength(COUNT)
       await confirm(code)
       await rowsAre(0)
-    }, 300_000)
-  })
-
-  describe('according to a list that is broken', () => {
-    const [COUNT, WEB] = [25, 'web']
-    const names = Array.from({ length: COUNT }, (_, index) => `resource-${index}`)
-    let way: Way
-    let kubeconfig: string
-    const flags = () => ({ kubeconfig, 'resync-seconds': '1', 'removal-wait-seconds': '1', 'stale-seconds': '5' })
-    /** Each row with the network and the Groups that it names. */
-    const bodies = () =>
-      installation
-        .rows('declared')
-        .map(({ uid, body }) => [uid, JSON.parse(String(body)).network, JSON.parse(String(body)).groups])
-        .sort()
-    const isHeld = (wanted: number) =>
-      eventually(`held: ${wanted}`, async () => {
-        const metric = await installation.metrics.registry.getSingleMetric('sallyport_operator_removal_held')?.get()
-        return metric?.values[0]?.value === wanted ? true : undefined
-      })
-    const rounds = async (count: number) => {
-      const from = await installation.resyncs()
-      await eventually('some resyncs', async () => ((await installation.resyncs()) >= from + count ? true : undefined))
-    }
-    const rowGoes = (uid: string) => eventually('the row to go', () => (declared().includes(uid) ? undefined : true))
-    const uidOf = async (kind: string, name: string) => (await installation.find(kind, name))!.metadata.uid
-
-    beforeAll(async () => {
-      await installation.stopOperator()
-      kubeconfig = join(installation.dir, 'kubeconfig-way')
-      way = await Way.open(join(installation.dir, 'kubeconfig'), kubeconfig)
-      await installation.startOperator(flags())
-      await installation.apply(
-        { apiVersion: 'v1', kind: 'Namespace', metadata: { name: WEB, labels: { team: WEB } } },
-        object('RemoteNetwork', 'office', {
-          connectors: { replicas: 2 },
-          allowedNamespaces: [
-            { from: 'Selector', selector: { matchLabels: { team: WEB } }, addresses: ['*.internal'] },
-          ],
-        }),
-        object('RemoteNetwork', 'branch', { connectors: { replicas: 0 } }),
-        object('Group', 'staff', {}),
-        object('Group', 'guests', {}),
-        ...names.map(name =>
-          object(
-            'Resource',
-            name,
-            {
-              ...{ remoteNetworkRef: { name: 'office', namespace: NAMESPACE }, address: `${name}.internal` },
-              access: [{ group: `${NAMESPACE}/staff` }],
-            },
-            WEB,
-          ),
-        ),
-      )
-      await eventually('a row of each', () => (declared().length === COUNT + 6 ? true : undefined))
-      await installation.settled()
-    }, 300_000)
-    afterAll(async () => {
-      await installation.stopOperator()
-      way.close()
-    })
-
-    it.each([
-      ['RemoteNetworks', 'remotenetworks'],
-      ['Groups', 'groups'],
-      ['Connectors', 'connectors'],
-      ['Resources', 'resources'],
-    ])(
-      'nothing is taken when %s are listed as none, while it runs and when it starts',
-      async (_, plural) => {
-        const before = bodies()
-        way.hide(plural)
-        await rounds(3)
-        expect(bodies()).toEqual(before)
-        await installation.stopOperator()
-        await installation.startOperator(flags())
-        await rounds(3)
-        expect(bodies()).toEqual(before)
-        way.hide()
-        await isHeld(0)
-        await rounds(1)
-        expect(bodies()).toEqual(before)
-      },
-      300_000,
-    )
-
-    it('nothing is taken when Namespaces are listed as none, and the operator says so and waits when it starts', async () => {
-      const before = bodies()
-      way.hide('namespaces')
-      await rounds(3)
-      expect(bodies()).toEqual(before)
-      await installation.stopOperator()
-      const { metricsAddress } = await installation.startOperator(flags())
-      await eventually('the health', async () => {
-        const text = await (await fetch(`http://${metricsAddress}/readyz`)).text()
-        return text.includes('a cluster has some') ? true : undefined
-      })
-      way.hide()
-      await rounds(1)
-      expect(bodies()).toEqual(before)
-    }, 300_000)
-
-    it('a RemoteNetwork that is really deleted goes at once, and the row of no other', async () => {
-      const uid = await uidOf('RemoteNetwork', 'branch')
-      const before = declared()
-      await remove('RemoteNetwork', 'branch', NAMESPACE)
-      await rowGoes(uid)
-      expect(declared().sort()).toEqual(before.filter(one => one !== uid).sort())
-    }, 300_000)
-
-    it('one of which no word came goes as soon as a list lacks it, and a Group as well', async () => {
-      const group = await uidOf('Group', 'guests')
-      const before = declared()
-      way.block()
-      await remove('Group', 'guests', NAMESPACE)
-      way.unblock()
-      await rowGoes(group)
-      expect(declared().sort()).toEqual(before.filter(one => one !== group).sort())
-    }, 300_000)
-
-    it('a RemoteNetwork on which most rests goes at once when word of it comes', async () => {
-      await remove('RemoteNetwork', 'office', NAMESPACE)
-      await eventually('all but one Group', () => (declared().length === 1 ? true : undefined))
     }, 300_000)
   })
 })

@@ -21,7 +21,7 @@ export class Way {
   #delayMs = 0
   #shuffles = false
   #gone = 0
-  readonly #hidden = new Set<string>()
+  #hidden: string[] = []
   /** Watches that have been answered with 410. */
   answered410 = 0
   /** Events that have changed places. */
@@ -99,10 +99,9 @@ export class Way {
     }
   }
 
-  /** Answers lists of these kinds, by their plurals, with nothing in them; watches go on. */
-  hide(...plurals: string[]): void {
-    this.#hidden.clear()
-    for (const plural of plurals) this.#hidden.add(plural)
+  /** Leaves these out of lists: all of a kind by its plural, one as `plural/name`. Watches, and who asks for a name, see them. */
+  hide(...hidden: string[]): void {
+    this.#hidden = hidden
   }
 
   /** Lets the events of each watch change places, two by two. */
@@ -120,7 +119,9 @@ export class Way {
     if (this.#frozen.has(asked.socket)) return
     const { pathname, searchParams } = new URL(asked.url ?? '', this.#target)
     const isWatch = searchParams.has('watch')
-    const isHidden = !isWatch && asked.method === 'GET' && this.#hidden.has(pathname.split('/').at(-1) ?? '')
+    const plural = pathname.split('/').at(-1) ?? ''
+    const isList = !isWatch && asked.method === 'GET'
+    const isHidden = isList && this.#hidden.some(hidden => hidden.split('/')[0] === plural)
     if (isWatch && this.#gone > 0) {
       this.#gone--
       this.answered410++
@@ -132,7 +133,7 @@ export class Way {
     const plain = isHidden ? { 'accept-encoding': 'identity' } : {}
     const options = { method, headers: { ...headers, ...plain, host: this.#target.host }, agent: this.#agent }
     const onward = request(new URL(asked.url ?? '', this.#target), options, reply => {
-      if (isHidden) return void this.#empty(reply, answer)
+      if (isHidden) return void this.#thin(plural, reply, answer)
       this.#later(() => {
         answer.writeHead(reply.statusCode ?? 502, reply.headers)
         answer.flushHeaders()
@@ -145,11 +146,13 @@ export class Way {
     asked.pipe(onward)
   }
 
-  /** Passes on a list without its items. */
-  async #empty(reply: IncomingMessage, answer: ServerResponse): Promise<void> {
+  /** Passes on a list without what is hidden of it. */
+  async #thin(plural: string, reply: IncomingMessage, answer: ServerResponse): Promise<void> {
     try {
+      const list = (await json(reply)) as { items: { metadata: { name: string } }[] }
+      const isHidden = (name: string) => this.#hidden.some(hidden => [plural, `${plural}/${name}`].includes(hidden))
       answer.writeHead(200, { 'content-type': 'application/json' })
-      answer.end(JSON.stringify({ ...Object(await json(reply)), items: [] }))
+      answer.end(JSON.stringify({ ...list, items: list.items.filter(({ metadata }) => !isHidden(metadata.name)) }))
     } catch {
       answer.destroy()
     }

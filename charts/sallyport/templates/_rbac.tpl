@@ -1,18 +1,18 @@
-{{/* What the operator reads and reports, wherever Resources and Groups count. */}}
+{{/* What the operator reads and reports, wherever Resources and Groups count. What a list lacks it asks for by its name. */}}
 {{- define "sallyport.watchRules" -}}
 - apiGroups: [sallyport.dev]
   resources: [remotenetworks, connectors, resources, groups, relays]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [sallyport.dev]
   resources: [remotenetworks/status, connectors/status, resources/status, groups/status, relays/status]
   verbs: [patch]
 # Resources of annotated Services are its children.
 - apiGroups: [sallyport.dev]
   resources: [resources]
-  verbs: [get, create, patch, delete]
+  verbs: [create, patch, delete]
 - apiGroups: [""]
   resources: [services]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
@@ -22,14 +22,14 @@
 {{- define "sallyport.managedRules" -}}
 - apiGroups: [sallyport.dev]
   resources: [connectors]
-  verbs: [get, create, patch, delete]
+  verbs: [create, patch, delete]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, patch, delete]
-# Services are watched with what is declared.
+# Services are read with what is declared.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, create, patch, delete]
+  verbs: [create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]

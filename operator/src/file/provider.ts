@@ -86,6 +86,9 @@ export class FileProvider implements Provider {
     return this.#failure === undefined ? [] : [...KINDS]
   }
 
+  /** A file that was not there when the directory was read is not there. */
+  async seek(): Promise<void> {}
+
   stale(): string | undefined {
     return this.#failure
   }

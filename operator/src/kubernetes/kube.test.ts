@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { KubeConfig } from '@kubernetes/client-node'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { KubeObject } from '../object.ts'
-import { Kube } from './kube.ts'
+import { asText, Kube } from './kube.ts'
 
 let status = 200
 const server = createServer((_, response) => {
@@ -22,6 +22,12 @@ afterAll(() => {
 })
 
 const group = { apiVersion: 'sallyport.dev/v1alpha1', kind: 'Group', metadata: { namespace: 'a', name: 'b' } }
+
+it('gives times as a watch does, and texts that look like times as they are', () => {
+  const name = '2026-01-01T00:00:00.000Z'
+  const read = { kind: 'Group', metadata: { name, creationTimestamp: new Date(name) } }
+  expect(asText(read).metadata).toEqual({ name, creationTimestamp: '2026-01-01T00:00:00Z' })
+})
 
 it.each([
   [400, 'refused'],

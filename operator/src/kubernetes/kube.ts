@@ -102,10 +102,9 @@ export class Kube {
         field,
         label,
       )
-      // The typed client has made dates of texts; a watch brings texts.
-      const items = JSON.parse(JSON.stringify(list.items)) as KubeObject[]
       const version = list.metadata?.resourceVersion ?? ''
-      return { items: items.map(item => ({ ...item, apiVersion: versionOf(kind), kind })), resourceVersion: version }
+      const items = list.items.map(item => ({ ...asText(item), apiVersion: versionOf(kind), kind }))
+      return { items, resourceVersion: version }
     })
   }
 
@@ -285,6 +284,15 @@ function messageOf(text = ''): string {
   } catch {
     return text.slice(0, 500)
   }
+}
+
+/** An object as a watch brings it: the typed client has made dates of its times, which are whole seconds. */
+export function asText(object: object): KubeObject {
+  return JSON.parse(
+    JSON.stringify(object, function (this: Record<string, unknown>, key, value) {
+      return this[key] instanceof Date ? value.replace('.000Z', 'Z') : value
+    }),
+  )
 }
 
 /** The typed client has dates where JSON, and what we hold, has texts. */

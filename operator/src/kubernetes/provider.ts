@@ -2,7 +2,7 @@ import type { Clock, Log } from '@sallyport/runtime'
 import type { Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
 import type { InstallationNames } from '../installation.ts'
-import { ALL_KINDS, type AnyKind, type Declared, type KubeObject, type Statuses } from '../object.ts'
+import { ALL_KINDS, type AnyKind, type Declared, type KubeObject, type Statuses, versionOf } from '../object.ts'
 import {
   type ChangeListener,
   isFormer,
@@ -13,7 +13,7 @@ import {
 } from '../provider.ts'
 import { ObjectStore } from '../store.ts'
 import { InformerOperator, type Listed, type Source } from './adapter.ts'
-import { BoundedKubeConfig, Kube, type Selectors } from './kube.ts'
+import { asText, BoundedKubeConfig, Kube, type Selectors } from './kube.ts'
 import { Leader } from './leader.ts'
 import { shapeOf, withoutManagers } from './shape.ts'
 import { TokenFile } from './token-file.ts'
@@ -90,6 +90,11 @@ export class KubernetesProvider implements Provider {
   async resync(): Promise<AnyKind[]> {
     const failed = await this.#operator.relist()
     return ALL_KINDS.filter(kind => failed.some(name => name.startsWith(`${kind} `)))
+  }
+
+  async seek(kind: AnyKind, object: KubeObject): Promise<void> {
+    const live = await this.#kube.read({ ...object, apiVersion: versionOf(kind), kind })
+    if (live !== undefined) this.store.put(kind, { ...shapeOf(kind, asText(live)), kind })
   }
 
   stale(): string | undefined {
@@ -169,7 +174,7 @@ export class KubernetesProvider implements Provider {
     if (answer === undefined) return
     const kind = object.kind as AnyKind
     if (ALL_KINDS.includes(kind)) {
-      this.store.put(kind, { ...JSON.parse(JSON.stringify(answer)), apiVersion: object.apiVersion, kind })
+      this.store.put(kind, { ...asText(answer), apiVersion: object.apiVersion, kind })
     }
   }
 
