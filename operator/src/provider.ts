@@ -16,8 +16,8 @@ export type Provider = {
   start(): Promise<void>
   /** Lists everything again. Answers the kinds of which that failed. */
   resync(): Promise<AnyKind[]>
-  /** Asks by its name for an object that a list lacks: where there is one, the store has it as it is. */
-  seek(kind: AnyKind, object: KubeObject): Promise<void>
+  /** Asks by its name for an object that a list lacks. Answers whether there is one: the store has it then as it is. */
+  seek(kind: AnyKind, object: KubeObject): Promise<boolean>
   /** Why what is in the store may be out of date; undefined when it is not. */
   stale(): string | undefined
   /** Why it cannot be seen who leads; undefined while it can. */

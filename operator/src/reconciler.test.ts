@@ -38,8 +38,8 @@ class Rows {
     close: () => undefined,
   }
 
-  readonly mirror: ReconcilerDeps['mirror'] = {
-    ...{ known: true, reachable: true, trust: undefined, down: undefined },
+  readonly mirror = {
+    ...{ known: true as boolean, reachable: true, trust: undefined, down: undefined },
     row: uid => this.all.get(uid),
     rows: () => [...this.all.values()],
     slot: () => undefined,
@@ -51,13 +51,18 @@ class Rows {
     acknowledged: () => undefined,
     deleted: uid => void this.all.delete(uid),
     close: async () => undefined,
-  }
+  } satisfies ReconcilerDeps['mirror']
 }
 
-/** An API of nothing but a store. It counts rounds of lists and keeps the statuses that are written; what an apply does, and what is there by its name, is for a test to say. */
+/**
+ * An API of nothing but a store. It counts rounds of lists and keeps what is written and announced; what a person confirms, what an apply does and
+ * what is there by its name is for a test to say.
+ */
 class Api {
   rounds = 0
   readonly statuses: string[] = []
+  readonly announced: string[] = []
+  confirmed: string | undefined
   apply = async (_: KubeObject): Promise<void> => undefined
   find = async (_: string): Promise<KubeObject | undefined> => undefined
 }
@@ -70,11 +75,14 @@ function providerOf(store: ObjectStore, api: Api): Provider {
     seek: async (kind, { metadata: { name } }) => {
       const found = await api.find(name)
       if (found !== undefined) store.put(kind, found)
+      return found !== undefined
     },
     writeStatus: async ({ kind, metadata: { name } }, { conditions }) => {
       api.statuses.push(`${kind} ${name} ${conditions?.find(({ type }) => type === 'Programmed')?.reason}`)
     },
-    ...{ event: nothing, announce: nothing, confirmation: nothing, lead: nothing, close: nothing },
+    ...{ event: nothing, lead: nothing, close: nothing },
+    announce: async ({ message }) => void api.announced.push(message),
+    confirmation: async () => api.confirmed,
     token: () => Promise.reject(new ProviderError('unavailable', 'there is no account')),
     resync: async () => {
       api.rounds++
@@ -210,6 +218,101 @@ describe('a reconciler', () => {
     clock.advance(5_000)
     await settle()
     expect([rows.deleted, store.count('Group')]).toEqual([[uidOf(group)], 0])
+    await reconciler.close()
+  })
+
+  it('takes for gone neither what is there by its name, nor what cannot be asked for, whatever lists say meanwhile', async () => {
+    const { rows, store, api, begin } = harness()
+    const all = groups(3)
+    const [there, lost, unanswered] = all as [KubeObject, KubeObject, KubeObject]
+    for (const one of all) store.put('Group', one)
+    rows.add('group', ...all.map(uidOf))
+    api.find = async name => {
+      if (name === unanswered.metadata.name) throw new ProviderError('unavailable', 'get Group: no answer')
+      if (name === lost.metadata.name) store.replace('Group', [])
+      return name === there.metadata.name ? there : undefined
+    }
+    const reconciler = begin()
+    await settle()
+    store.replace('Group', [])
+    await settle()
+    expect(rows.deleted).toEqual([uidOf(lost)])
+    await reconciler.close()
+  })
+
+  it('holds a removal no second time that was confirmed and cannot be asked for yet', async () => {
+    const { clock, rows, store, api, begin } = harness()
+    const all = groups(30)
+    for (const one of all) store.put('Group', one)
+    rows.add('group', ...all.map(uidOf))
+    api.find = () => Promise.reject(new ProviderError('unavailable', 'get Group: no answer'))
+    const reconciler = begin()
+    await settle()
+    store.replace('Group', [])
+    await settle()
+    expect(reconciler.isHolding).toBe(true)
+    api.confirmed = /confirm with (\S+)/.exec(api.announced[0]!)?.[1]
+    clock.advance(5_000)
+    await settle()
+    expect(reconciler.isHolding).toBe(false)
+    rows.add('group', 'stray')
+    reconciler.controllerChanged({ rows: [rows.all.get('stray')!] })
+    await settle()
+    expect([reconciler.isHolding, api.announced.length, rows.deleted]).toEqual([false, 1, ['stray']])
+    api.find = async () => undefined
+    clock.advance(60_000)
+    await settle()
+    expect([rows.deleted.length, store.count('Group')]).toEqual([31, 0])
+    await reconciler.close()
+  })
+
+  it('goes on doubting what a first plan would take, also when its object was missing in between', async () => {
+    const { clock, rows, store, begin } = harness()
+    const network = object('RemoteNetwork', 'office', { connectors: { replicas: 0 } })
+    const access = [{ group: 'staff' }]
+    const all = Array.from({ length: 30 }, (_, index) =>
+      object('Resource', `web-${index}`, {
+        remoteNetworkRef: { name: 'office' },
+        address: `${index}.internal`,
+        access,
+      }),
+    )
+    for (const one of [network, ...all]) store.put(one.kind as Kind, one)
+    rows.add('network', uidOf(network))
+    rows.add('resource', ...all.map(uidOf))
+    const reconciler = begin()
+    await settle()
+    expect(reconciler.isHolding).toBe(true)
+    store.replace('Resource', [])
+    store.put('RemoteNetwork', { ...network, metadata: { ...network.metadata, resourceVersion: String(++versions) } })
+    await settle()
+    for (const one of all) store.put('Resource', one)
+    clock.advance(5_000)
+    await settle()
+    expect(reconciler.isHolding).toBe(true)
+    expect(all.filter(one => rows.all.get(uidOf(one))?.digest !== 'as before')).toEqual([])
+    await reconciler.close()
+  })
+
+  it('removes at once all that has gone before the rows were known, and goes on deciding', async () => {
+    const { clock, rows, store, begin } = harness()
+    const [kept, ...gone] = groups(31) as [KubeObject, ...KubeObject[]]
+    rows.mirror.known = false
+    for (const one of [kept, ...gone]) store.put('Group', one)
+    const reconciler = begin()
+    clock.advance(5_000)
+    await settle()
+    for (const one of gone) store.remove('Group', one, 'told')
+    await settle()
+    rows.add('group', ...[kept, ...gone].map(uidOf))
+    rows.mirror.known = true
+    reconciler.controllerChanged({ state: true })
+    await settle()
+    expect(rows.deleted).toEqual(gone.map(uidOf))
+    rows.add('group', 'stray')
+    reconciler.controllerChanged({ rows: [rows.all.get('stray')!] })
+    await settle()
+    expect(rows.deleted.slice(gone.length)).toEqual(['stray'])
     await reconciler.close()
   })
 

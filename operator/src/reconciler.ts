@@ -4,7 +4,7 @@ import { randomId } from '@sallyport/trust'
 import { type ApplyDeps, applyStep } from './apply.ts'
 import type { MirrorChange } from './controller/mirror.ts'
 import type { OperatorMetrics } from './metrics.ts'
-import type { AnyKind, KubeObject } from './object.ts'
+import { type AnyKind, type KubeObject, nameOf } from './object.ts'
 import { UnusableAuthority } from './plan/ca.ts'
 import { type Hold, isTaking, planRemoval, takenRows } from './plan/removal.ts'
 import { type Plan, runnerOf, type Step } from './plan/step.ts'
@@ -41,6 +41,8 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps
   readonly #queue: Queue
   readonly #removals = new Map<string, { kind: DeclaredKind; uid: string }[]>()
+  /** Keys of what a list lacks and may go, unless it is there by its name. */
+  readonly #sought = new Set<string>()
   #relistedAtMs: number | undefined
   #failed: AnyKind[] = []
   #listing: Promise<AnyKind[]> | undefined
@@ -150,7 +152,10 @@ export class Reconciler {
     const keys = this.#deps.world.allKeys()
     if (!this.#begun) for (const key of keys) if (key !== 'authority') this.#unjudged.add(key)
     this.#begun = true
-    for (const key of keys) this.#queue.add(key)
+    // What has gone before the rows were known gets no plan, and its rows go now.
+    const there = new Set(keys)
+    for (const key of this.#unjudged) if (!there.has(key)) this.#unjudged.delete(key)
+    for (const key of [...keys, ...this.#removals.keys()]) this.#queue.add(key)
     this.#queue.add('removal')
   }
 
@@ -170,7 +175,7 @@ export class Reconciler {
   /** What all rests on, what someone has changed and no status answers yet, and what has to be taken from people, goes first. */
   #isAwaited(key: string): boolean {
     const [kind, namespace, name] = key.split('/') as [string, string, string]
-    if (!isKind(kind)) return ['authority', 'gone', 'names'].includes(kind)
+    if (!isKind(kind)) return ['authority', 'gone', 'names', 'sought'].includes(kind)
     const { metadata, status } = this.#deps.provider.store.get(kind, namespace, name) ?? {}
     return metadata !== undefined && status?.observedGeneration !== metadata.generation
   }
@@ -180,6 +185,7 @@ export class Reconciler {
     if (kind === 'authority') return this.#apply(this.#deps.world.planAuthority(this.#deps.now()))
     if (kind === 'names') return this.#names()
     if (kind === 'gone') return this.#gone(key)
+    if (kind === 'sought') return this.#seek(key)
     if (kind === 'removal') return this.#removal()
     if (kind === 'resync') return this.#resync()
     if (kind === 'all') return this.#all()
@@ -221,8 +227,8 @@ export class Reconciler {
   /** Undefined where there is nothing to plan for, or it is missing: then it stays as it is. */
   #plan(key: string, kind: Kind | 'Service', [namespace, name]: [string, string], isFirst: boolean): Plan | undefined {
     const { world, provider, mirror, now } = this.#deps
-    const isDoubted = mirror.known && this.#doubted.delete(key)
     if (provider.store.isMissing(kind, namespace, name)) return undefined
+    const isDoubted = mirror.known && this.#doubted.delete(key)
     const plan = isKind(kind) ? world.plan(kind, namespace, name, now()) : world.planExposure(namespace, name, now())
     const taken = isFirst || isDoubted ? takenRows(plan?.steps ?? [], uid => mirror.row(uid) !== undefined) : []
     if (plan === undefined || taken.length === 0) return plan
@@ -274,7 +280,9 @@ export class Reconciler {
     // A round that is under way, and the last of the first plans, ask for a decision themselves.
     if (!mirror.known || this.#listing !== undefined || this.#unjudged.size > 0 || this.#queue.isClosed)
       return undefined
-    const missing = provider.store.missing().filter(({ kind }) => !this.#failed.includes(kind))
+    const missing = provider.store
+      .missing()
+      .filter(one => !this.#failed.includes(one.kind) && !this.#sought.has(soughtKey(one)))
     const decision = planRemoval({
       ...this.#falling(missing),
       rows: mirror.rows(),
@@ -313,10 +321,11 @@ export class Reconciler {
   }
 
   async #remove(missing: readonly Missing[], rows: readonly { kind: DeclaredKind; uid: string }[]): Promise<undefined> {
-    const { world, provider } = this.#deps
-    // It may be the list that is broken: what is there after all is missing no more.
-    for (const { kind, object } of missing) await provider.seek(kind, object)
-    for (const { kind, object } of missing) provider.store.letGo(kind, object)
+    const { world } = this.#deps
+    for (const key of missing.map(soughtKey)) {
+      this.#sought.add(key)
+      this.#queue.add(key)
+    }
     const doubted = [...this.#doubted.keys()]
     this.#doubted.clear()
     for (const key of doubted) this.#queue.add(key)
@@ -325,6 +334,17 @@ export class Reconciler {
       if (!world.declares(uid)) await this.#step({ do: 'deleteRow', kind, uid })
     }
     this.#hold = undefined
+  }
+
+  /** It may be the list that is broken: only what is not there by its name either has gone. */
+  async #seek(key: string): Promise<undefined> {
+    const { world, provider } = this.#deps
+    const { store } = provider
+    const [, kind, namespace, name] = key.split('/') as [string, AnyKind, string, string]
+    const object = store.isMissing(kind, namespace, name) ? store.get(kind, namespace, name) : undefined
+    if (object !== undefined && !(await provider.seek(kind, object)) && store.letGo(kind, object) && isKind(kind))
+      this.#forget(object.metadata.uid ?? '', world.rowsOf(kind, object))
+    this.#sought.delete(key)
   }
 
   async #resync(): Promise<number> {
@@ -337,6 +357,8 @@ export class Reconciler {
 }
 
 type Missing = { kind: AnyKind; object: KubeObject }
+
+const soughtKey = ({ kind, object }: Missing) => `sought/${kind}/${nameOf(object)}`
 
 /** UIDs for which something may have been refused of an object that has gone. */
 const refusalsOf = ({ kind, object }: Change, world: World) => [

@@ -121,10 +121,12 @@ export class ObjectStore {
     )
   }
 
-  /** Takes for gone what is still missing. */
-  letGo(kind: AnyKind, object: KubeObject): void {
+  /** Takes for gone what is still missing. Answers whether it was. */
+  letGo(kind: AnyKind, object: KubeObject): boolean {
     const { namespace = '', name } = object.metadata
-    if (this.isMissing(kind, namespace, name)) this.remove(kind, object, 'listed')
+    const isMissing = this.isMissing(kind, namespace, name)
+    if (isMissing) this.remove(kind, object, 'listed')
+    return isMissing
   }
 
   #tell(kind: AnyKind, object: KubeObject): void {

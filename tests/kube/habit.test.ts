@@ -144,10 +144,14 @@ async function seekEverything(installation: KubeInstallation): Promise<void> {
   const { leading } = await installation.startOperator({ ...FLAGS, kubeconfig })
   await leading
   await installation.settled()
+  const before = cluster.asked().length
   const declared = KINDS.map(kind => KIND_TABLE[kind].plural)
   way.hide(...declared, 'services', `namespaces/${NAMESPACE}`)
   await eventually('a look at each', async () => {
-    const gets = cluster.asked().filter(({ verb }) => verb === 'get')
+    const gets = cluster
+      .asked()
+      .slice(before)
+      .filter(({ verb, user }) => verb === 'get' && user === `system:serviceaccount:${NAMESPACE}:${ACCOUNT}`)
     return [...declared, 'services', 'namespaces'].every(plural => gets.some(({ resource }) => resource === plural))
       ? true
       : undefined

@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import { createLog } from '@sallyport/runtime'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeKube, eventually } from './cluster.ts'
 import { KubeInstallation, NAMESPACE, object } from './installation.ts'
+import { Way } from './way.ts'
 
 const USER = `system:serviceaccount:${NAMESPACE}:sallyport-operator`
 const log = process.env.SALLYPORT_TEST_LOG === undefined ? undefined : createLog('test', 'info')
@@ -79,6 +81,31 @@ describeKube('an operator with rights in single namespaces only', cluster => {
     )
     const { message } = await installation.condition('Relay', 'edge', { type: 'Available', status: 'False' })
     expect(message).toContain('only a load balancer can give one')
+  })
+
+  it('may ask by its name for all that a list lacks', async () => {
+    await installation.settled()
+    const kubeconfig = join(installation.dir, 'kubeconfig-way')
+    const way = await Way.open(join(installation.dir, 'kubeconfig'), kubeconfig)
+    await installation.stopOperator()
+    await installation.startOperator({ 'watch-namespaces': `${NAMESPACE},team`, 'resync-seconds': '1', kubeconfig })
+    await installation.settled()
+    const before = cluster().asked().length
+    const asked = () =>
+      cluster()
+        .asked()
+        .slice(before)
+        .filter(({ user }) => user === USER)
+    const hidden = ['remotenetworks', 'connectors', 'resources', 'relays']
+    way.hide(...hidden)
+    await eventually('a look at each', async () =>
+      hidden.every(kind => asked().some(({ verb, resource }) => verb === 'get' && resource === kind))
+        ? true
+        : undefined,
+    )
+    expect(asked().filter(({ code }) => code === 403)).toEqual([])
+    await accepted('web', 'True', 'Accepted')
+    way.close()
   })
 })
 

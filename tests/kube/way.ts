@@ -26,6 +26,8 @@ export class Way {
   answered410 = 0
   /** Events that have changed places. */
   swapped = 0
+  /** Lists from which something was left out. */
+  thinned = 0
 
   private constructor(kubeconfig: { clusters: { cluster: Record<string, string> }[] }) {
     const { server, 'certificate-authority-data': ca = '' } = kubeconfig.clusters[0]!.cluster
@@ -151,8 +153,10 @@ export class Way {
     try {
       const list = (await json(reply)) as { items: { metadata: { name: string } }[] }
       const isHidden = (name: string) => this.#hidden.some(hidden => [plural, `${plural}/${name}`].includes(hidden))
+      const items = list.items.filter(({ metadata }) => !isHidden(metadata.name))
+      if (items.length < list.items.length) this.thinned++
       answer.writeHead(200, { 'content-type': 'application/json' })
-      answer.end(JSON.stringify({ ...list, items: list.items.filter(({ metadata }) => !isHidden(metadata.name)) }))
+      answer.end(JSON.stringify({ ...list, items }))
     } catch {
       answer.destroy()
     }

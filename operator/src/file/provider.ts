@@ -87,7 +87,9 @@ export class FileProvider implements Provider {
   }
 
   /** A file that was not there when the directory was read is not there. */
-  async seek(): Promise<void> {}
+  async seek(): Promise<boolean> {
+    return false
+  }
 
   stale(): string | undefined {
     return this.#failure

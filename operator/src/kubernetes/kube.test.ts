@@ -6,9 +6,10 @@ import type { KubeObject } from '../object.ts'
 import { asText, Kube } from './kube.ts'
 
 let status = 200
+let details: object | undefined
 const server = createServer((_, response) => {
   response.writeHead(status, { 'content-type': 'application/json' })
-  response.end(JSON.stringify({ kind: 'Status', message: 'as asked', code: status }))
+  response.end(JSON.stringify({ kind: 'Status', message: 'as asked', details, code: status }))
 })
 const config = new KubeConfig()
 beforeAll(async () => {
@@ -34,7 +35,6 @@ it.each([
   [403, 'refused'],
   [422, 'refused'],
   [409, 'conflict'],
-  [404, 'not_found'],
   [401, 'unavailable'],
   [408, 'unavailable'],
   [429, 'unavailable'],
@@ -42,6 +42,7 @@ it.each([
   [503, 'unavailable'],
 ])('a write that the API server answers with %i is %s', async (answered, code) => {
   status = answered
+  details = { name: 'b' }
   const kube = new Kube(config, () => undefined)
   const lease: KubeObject & { spec: object } = {
     ...group,
@@ -49,4 +50,13 @@ it.each([
     spec: {},
   }
   await expect(kube.writeLease(lease)).rejects.toMatchObject({ code })
+})
+
+it.each([
+  ['the object', { name: 'b' }, 'not_found'],
+  ['nothing that was asked for', undefined, 'unavailable'],
+])('a 404 that names %s is %s', async (_, named, code) => {
+  status = 404
+  details = named
+  await expect(new Kube(config, () => undefined).apply(group)).rejects.toMatchObject({ code })
 })

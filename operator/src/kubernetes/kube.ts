@@ -265,24 +265,27 @@ function providerError(verb: string, kind: string, cause: unknown): ProviderErro
     return new ProviderError('unavailable', `${verb} ${kind}: ${detail}`, { cause })
   }
   const text = typeof cause.body === 'string' ? cause.body : JSON.stringify(cause.body)
+  const said = statusOf(text)
   // That answer comes without a body.
-  const said = cause.code === 401 ? UNAUTHORIZED : messageOf(text)
-  const message = `${verb} ${kind}: ${said} (${cause.code})`
-  return new ProviderError(codeOf(cause.code), message)
+  const reason = cause.code === 401 ? UNAUTHORIZED : String(said.message ?? text).slice(0, 500)
+  return new ProviderError(codeOf(cause.code, said), `${verb} ${kind}: ${reason} (${cause.code})`)
 }
 
-function codeOf(status: number): ProviderError['code'] {
-  if (status === 404) return 'not_found'
+/** What the API server says of a failure; of which object it lacks only where that is what failed. */
+type Status = { message?: string; details?: { name?: string } }
+
+function codeOf(status: number, { details }: Status): ProviderError['code'] {
+  // A path that is not served, or that something in between does not know, says nothing about an object.
+  if (status === 404) return details?.name === undefined ? 'unavailable' : 'not_found'
   if (status === 409) return 'conflict'
   return isPassing(status) ? 'unavailable' : 'refused'
 }
 
-function messageOf(text = ''): string {
+function statusOf(text = ''): Status {
   try {
-    const { message }: { message?: string } = JSON.parse(text)
-    return (message ?? text).slice(0, 500)
+    return Object(JSON.parse(text))
   } catch {
-    return text.slice(0, 500)
+    return {}
   }
 }
 

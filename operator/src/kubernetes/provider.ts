@@ -92,9 +92,13 @@ export class KubernetesProvider implements Provider {
     return ALL_KINDS.filter(kind => failed.some(name => name.startsWith(`${kind} `)))
   }
 
-  async seek(kind: AnyKind, object: KubeObject): Promise<void> {
-    const live = await this.#kube.read({ ...object, apiVersion: versionOf(kind), kind })
-    if (live !== undefined) this.store.put(kind, { ...shapeOf(kind, asText(live)), kind })
+  async seek(kind: AnyKind, object: KubeObject): Promise<boolean> {
+    const asked = { ...object, apiVersion: versionOf(kind), kind }
+    const live = await this.#kube.read(asked)
+    if (live === undefined) return false
+    const found = asText(live)
+    this.store.put(kind, { ...(this.#isNamed(asked) ? withoutManagers(found) : shapeOf(kind, found)), kind })
+    return true
   }
 
   stale(): string | undefined {
