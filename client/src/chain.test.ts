@@ -234,7 +234,7 @@ describe('through Relay and Connector', () => {
       () => 'cut',
     )
     await eventually('the download', () => web.open() > 0)
-    const seconds = Math.ceil((performance.timeOrigin + performance.now()) / 1000) + 2
+    const seconds = Math.ceil((performance.timeOrigin + performance.now()) / 1000) + 6
     await chain.declare({
       address: 'web.internal',
       ports: [web.port],

@@ -172,17 +172,17 @@ async function run(
   }
 }
 
-/** Reads every `everyMs` until `read` gives something, at most for `timeoutMs`; `what` names it in the failure. */
+/** Reads every `everyMs` until `read` gives something other than undefined or false, at most for `timeoutMs`; `what` names it in the failure. */
 export async function eventually<T>(
   what: string,
-  read: () => Promise<T | undefined> | T | undefined,
+  read: () => Promise<T | undefined | false> | T | undefined | false,
   timeoutMs = 60_000,
   everyMs = 25,
 ): Promise<T> {
   const end = performance.now() + timeoutMs
   for (;;) {
     const value = await read()
-    if (value !== undefined) return value
+    if (value !== undefined && value !== false) return value
     if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`)
     await new Promise(resolve => setTimeout(resolve, everyMs))
   }

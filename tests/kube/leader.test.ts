@@ -98,11 +98,14 @@ describeKube('of two operators', cluster => {
       `taken over ${tookSeconds.toFixed(1)} s after the last renewal; the Lease is for ${leaseDurationSeconds} s`,
     )
     expect(tookSeconds).toBeGreaterThanOrEqual(leaseDurationSeconds)
-    const back = installation.spawnOperator(ELECT)
+    const { operator: back } = await start(ELECT)
+    await eventually('the one that is back to stand by', async () => {
+      return (await fetch(`http://${back.metricsAddress}/readyz`)).status === 200
+    })
     await installation.apply(object('Group', 'three', {}))
     await programmed('three')
     expect((await lease()).holderIdentity).toBe(after.holderIdentity)
-    await back.stop()
+    await stop(back)
     await stop(operator)
   }, 300_000)
 

@@ -54,6 +54,7 @@ describeKube('the operator', cluster => {
     for (const name of ['office-a', 'office-b']) connectors.set(name, await installation.startConnector(name))
     for (const name of ['office-a', 'office-b']) await ready('Connector', name)
     await ready('RemoteNetwork', 'office')
+    await eventually('both replicas', async () => (await installation.find('Relay', 'relay'))?.status?.ready === 2)
     await ready('Relay', 'relay')
     await ready('Group', 'developers')
     await ready('Resource', 'web')
@@ -126,7 +127,16 @@ describeKube('the operator', cluster => {
     await ready('Resource', 'both')
   })
 
+  /** Waits until another Connector than `former` has the slot, and is Ready: what the status said before still stands for a moment. */
+  const enrolledAnew = async (name: string, former: unknown) => {
+    const isAnother = async () => (await installation.find('Connector', name))?.status?.connectorID !== former
+    // The slot counts as occupied for 15 s after the last sign of life.
+    await eventually(`another Connector in ${name}`, isAnother, 120_000)
+    await ready('Connector', name)
+  }
+
   it('makes a Secret again that was deleted, and a new Connector enrols with it', async () => {
+    const former = (await installation.find('Connector', 'office-a'))!.status?.connectorID
     const before = (await installation.find('Secret', 'office-a'))!
     await cluster().kube(['delete', 'secret', 'office-a', '-n', NAMESPACE])
     const after = await eventually('the Secret', () => installation.find('Secret', 'office-a'))
@@ -135,8 +145,7 @@ describeKube('the operator', cluster => {
     expect(after.metadata.annotations?.[TOKEN_ID]).not.toBe(before.metadata.annotations?.[TOKEN_ID])
     await connectors.get('office-a')!.stop('SIGKILL')
     connectors.set('office-a', await installation.startConnector('office-a', 'second'))
-    // The slot counts as occupied for 15 s after the last sign of life.
-    await installation.condition('Connector', 'office-a', { type: 'Ready', status: 'True', timeoutMs: 50_000 })
+    await enrolledAnew('office-a', former)
   }, 180_000)
 
   it('refuses a second Connector with the current token while the first lives, and shows it', async () => {
@@ -165,7 +174,7 @@ describeKube('the operator', cluster => {
   })
 
   it('makes a slot again that was removed in the Controller: its Connector enrols anew with the next token', async () => {
-    const { metadata } = (await installation.find('Connector', 'office-b'))!
+    const { metadata, status } = (await installation.find('Connector', 'office-b'))!
     const secret = (await installation.find('Secret', 'office-b'))!
     const client = installation.rest()
     await client.request({ method: 'DELETE', path: `/v1/connectors/${metadata.uid}` })
@@ -176,7 +185,7 @@ describeKube('the operator', cluster => {
     })
     // What the kubelet does for a pod.
     await installation.mount('office-b', ['token', 'trust.json'], join(installation.dir, 'connector/office-b'))
-    await ready('Connector', 'office-b')
+    await enrolledAnew('office-b', status?.connectorID)
   }, 180_000)
 
   it('removes what was deleted while it was down, killed in the middle of its work', async () => {
@@ -202,6 +211,7 @@ describeKube('the operator', cluster => {
     await eventually('the row to go', async () =>
       (await installation.rowExists('groups', gone!.metadata.uid)) === undefined ? true : undefined,
     )
+    await installation.settled()
     expect(await installation.rowExists('groups', kept!.metadata.uid)).toBe(true)
   })
 

@@ -62,7 +62,7 @@ describeKube('kubectl apply -k of the quickstart', cluster => {
     for (const name of ['office-a', 'office-b']) {
       await installation.startConnector(name, 'state', { SALLYPORT_RESOLVER: dns.address })
     }
-    const wait = ['wait', '--for=condition=Ready', '-n', NAMESPACE, '--all', '--timeout=40s', ALL_KINDS]
+    const wait = ['wait', '--for=condition=Ready', '-n', NAMESPACE, '--all', '--timeout=55s', ALL_KINDS]
     expect(await cluster().kubectl(wait)).toMatchObject({ code: 0, stderr: '' })
   })
 

@@ -41,17 +41,19 @@ describe('a rule changed under load', () => {
         )
       }
     })
-    const long = httpGet(bySocks(lab.socks), WEB_HOST, lab.web.port, `/slow?bytes=${100 * 1024 * 1024}`).catch(error =>
+    const long = httpGet(bySocks(lab.socks), WEB_HOST, lab.web.port, `/slow?bytes=${100 * 1024 ** 3}`).catch(error =>
       String(error),
     )
     const resource = lab.installation.read('Resource', 'web')
     for (let more = 1; more <= 5; more++) {
+      const others = Array.from({ length: more }, (_, index) => 20_000 + index)
+      lab.installation.write(withPorts(resource, [lab.web.port, ...others]))
+      await eventually('the Client to be told of the last port', async () => {
+        const { resources } = await lab.device.json<{ resources: object[] }>(['resources'])
+        return JSON.stringify(resources).includes(String(others.at(-1)))
+      })
       const before = answered
-      lab.installation.write(
-        withPorts(resource, [lab.web.port, ...Array.from({ length: more }, (_, index) => 20_000 + index)]),
-      )
       await eventually('requests after the change', () => answered > before + 2 * PARALLEL)
-      await lab.installation.ready('Resource', 'web')
     }
     over = true
     await Promise.all(load)

@@ -93,7 +93,7 @@ describe('sallyport why', () => {
       lab.installation.remove('Resource', 'over')
       grant({})
       await eventually('the grant', async () => (await reason()) !== 'no_such_name')
-      grant({ expiresAt: new Date(performance.timeOrigin + performance.now() + 5_000).toISOString() })
+      grant({ expiresAt: new Date(performance.timeOrigin + performance.now() + 20_000).toISOString() })
       await eventually('the end', async () => (await reason()) === 'expired')
       const verdict = await why('over.office.internal:80')
       expect(verdict).toMatchObject({ reason: 'expired', exit: 4 })

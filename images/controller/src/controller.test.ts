@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { connect, type DetailedPeerCertificate } from 'node:tls'
-import { silentLog, systemClock } from '@sallyport/runtime'
+import { createLog, silentLog, systemClock } from '@sallyport/runtime'
 import { eventually } from '@sallyport/testkit'
 import { generateKeyPair, issueServingCertificate, parseCertificate, pinOf, privateKeyToPem } from '@sallyport/trust'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -13,6 +13,7 @@ import { type ControllerLab, furnish, startControllerLab } from './test/lab.ts'
 import { bodies, uid } from './test/operator.ts'
 import { claimsOf } from './test/payload.ts'
 
+const warned: string[] = []
 let lab: ControllerLab
 let ada: DeviceHand
 let eve: DeviceHand
@@ -20,6 +21,7 @@ let office: Awaited<ReturnType<typeof furnish>>
 let theirs: Awaited<ReturnType<typeof furnish>>
 beforeAll(async () => {
   lab = await startControllerLab({
+    log: createLog('controller', 'warn', { write: (line: string) => void warned.push(line) }),
     tenants: [
       { name: 'default', accounts: ['ada@example.com', 'root@example.com'], admins: ['root@example.com'] },
       { name: 'other', accounts: ['ada@example.com', 'eve@example.org'], admins: ['eve@example.org'] },
@@ -125,7 +127,10 @@ describe('the serving certificate', () => {
     writeFileSync(certFile, issueServingCertificate(lab.ca, names, life) + lab.ca.certificatePem)
     await eventually('the new certificate', async () => (await servedPin()) === pinOf(keys.publicKey))
     expect(old).not.toBe(pinOf(keys.publicKey))
+    const refused = () => warned.filter(line => line.includes('the new serving certificate is not usable')).length
+    const before = refused()
     writeFileSync(keyFile, privateKeyToPem(generateKeyPair().privateKey))
+    await eventually('the unfit key to be seen', () => refused() > before)
     expect(await servedPin()).toBe(pinOf(keys.publicKey))
     writeFileSync(keyFile, privateKeyToPem(keys.privateKey))
   })

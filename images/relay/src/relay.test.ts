@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
-import { type Clock, FakeClock, systemClock } from '@sallyport/runtime'
+import { createLog, FakeClock, systemClock } from '@sallyport/runtime'
 import { eventually, startRecorder } from '@sallyport/testkit'
 import { createCa, createRelayKey } from '@sallyport/trust'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -49,7 +49,7 @@ describe('a tunnel through the Relay', () => {
 
   it('stands for many at a time, more than the Connector offers at first', async () => {
     // On a clock that stands still nobody has waited too long for a socket.
-    const { relay, connector } = await lab({}, new FakeClock(systemClock.now()))
+    const { relay, connector } = await lab({}, { clock: new FakeClock(systemClock.now()) })
     const tunnels = await Promise.all(Array.from({ length: 20 }, () => dialThrough(relay, connector)))
     const words = tunnels.map((tunnel, index) => echo(tunnel, `word ${index}`))
     expect(await Promise.all(words)).toEqual(tunnels.map((_, index) => `word ${index}`))
@@ -144,9 +144,12 @@ describe('a Secret', () => {
   })
 
   it('that is broken leaves the last good one in use', async () => {
-    const { relay, connector } = await lab()
+    const warned: string[] = []
+    const log = createLog('relay', 'warn', { write: (line: string) => void warned.push(line) })
+    const { relay, connector } = await lab({}, { log })
     writeFileSync(join(relay.directory, 'relay.json'), '{}')
     writeFileSync(join(relay.directory, 'tls.key'), 'nothing')
+    await eventually('the broken Secret to be read', () => warned.some(line => line.includes('stays in use')))
     const fresh = createRelayKey()
     await expect(
       dialThrough(relay, connector, { capability: relay.capability(connector, { key: fresh }) }),
@@ -208,8 +211,8 @@ function oneDay() {
   return { nowMs: systemClock.now(), lifeSeconds: 86_400 }
 }
 
-async function lab(config: Parameters<typeof startTestRelay>[0] = {}, clock: Clock = systemClock) {
-  const relay = await startTestRelay(config, { clock })
+async function lab(...[config, deps]: Parameters<typeof startTestRelay>) {
+  const relay = await startTestRelay(config, deps)
   const connector = new TestConnector(relay)
   await registered(connector)
   return { relay, connector }

@@ -260,7 +260,7 @@ export class Installation {
     return join(this.manifests, manifestFile({ kind, metadata: { name } }))
   }
 
-  /** Resolves when the object's condition Ready is True for its present generation. */
+  /** Resolves when the object's condition Ready is True; of an object that has just been changed, what was said before may still stand. */
   async ready(kind: Kind, name: string): Promise<void> {
     let seen: unknown
     await eventually(
@@ -269,7 +269,7 @@ export class Installation {
         seen = this.status(kind, name)
         return this.condition(kind, name, 'Ready') === 'True'
       },
-      { timeoutMs: 30_000 },
+      { timeoutMs: 120_000 },
     ).catch(cause => {
       throw new Error(
         `${kind} ${name} is not Ready: ${JSON.stringify(seen)}; ended: ${this.fallen.join('; ') || 'none'}`,

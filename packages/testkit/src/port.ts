@@ -1,15 +1,18 @@
-import { createServer, type Server } from 'node:net'
+import { createServer, type ListenOptions, type Server } from 'node:net'
 
-/** Below the ports that Linux gives to outgoing connections (32768 and up): none of those can take one before it is listened on. */
-const [LOWEST, HIGHEST] = [10_240, 32_767]
+/**
+ * Below the ports that Linux gives to outgoing connections (32768 and up), of which none can take one before it is listened on, and below those that
+ * hack/kube takes (16000 and up).
+ */
+const [LOWEST, HIGHEST] = [10_240, 15_999]
 
-/** Finds `count` ports of 127.0.0.1 that nobody listens on; taken together, so that they differ. */
+/** Finds `count` ports of 127.0.0.1 that nobody listens on. No other process on Linux finds them for as long as this one runs. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers: Server[] = []
   while (servers.length < count) {
     const server = createServer()
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST + 1))
-    if (await listens(server, port)) servers.push(server)
+    if ((await reserves(port)) && (await listens(server, { port, host: '127.0.0.1' }))) servers.push(server)
   }
   const ports = servers.map(server => {
     const address = server.address()
@@ -20,11 +23,17 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports
 }
 
-function listens(server: Server, port: number): Promise<boolean> {
+/** Holds a name for the port: one in the abstract namespace of Linux goes with the process that holds it. */
+async function reserves(port: number): Promise<boolean> {
+  if (process.platform !== 'linux') return true
+  return listens(createServer().unref(), { path: `\0sallyport-port-${port}` })
+}
+
+function listens(server: Server, where: ListenOptions): Promise<boolean> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       error.code === 'EADDRINUSE' ? resolve(false) : reject(error),
     )
-    server.listen(port, '127.0.0.1', () => resolve(true))
+    server.listen(where, () => resolve(true))
   })
 }

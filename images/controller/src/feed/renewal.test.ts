@@ -12,7 +12,7 @@ let ada: DeviceHand
 beforeAll(async () => {
   lab = await startControllerLab({
     tenants: [{ name: 'default', accounts: ['ada@example.com'] }],
-    config: { acl: { defaultLifetimeSeconds: 3 }, certificates: { connectorSeconds: 6, deviceSeconds: 6 } },
+    config: { acl: { defaultLifetimeSeconds: 12 }, certificates: { connectorSeconds: 6, deviceSeconds: 6 } },
   })
   office = await furnish(lab, ['ada@example.com'])
   ada = await lab.device('default', 'ada@example.com')
@@ -30,7 +30,7 @@ describe('a Client ACL', () => {
     const renewed = await client.next('network', ({ acl }) => acl !== first.acl)
     const [before, after] = [first, renewed].map(({ acl }) => claimsOf<{ iat: number; exp: number }>(acl))
     expect(after!.exp).toBeGreaterThan(before!.exp)
-    expect(after!.iat - before!.iat).toBeLessThanOrEqual(2)
+    expect(after!.iat - before!.iat).toBeLessThanOrEqual(8)
     // One of those that the Client has had: a busy Controller may skip some.
     const sent = () => client.of('network').map(({ acl }) => acl)
     await there.next('clientAcl', ({ jwt }) => jwt !== first.acl && sent().includes(jwt))
@@ -48,7 +48,7 @@ describe('a Client ACL', () => {
   })
 
   it('says when a grant ends, and says no more of it afterwards', async () => {
-    const end = Math.ceil(performance.timeOrigin + performance.now() + 1_500)
+    const end = Math.ceil(performance.timeOrigin + performance.now() + 5_000)
     const body = bodies.resource('web', 'office', ['staff'])
     const expiresAt = new Date(end).toISOString()
     await office.operator.put('resource', 'web', {

@@ -3,7 +3,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Clock, silentLog, systemClock } from '@sallyport/runtime'
+import { type Clock, type Log, silentLog, systemClock } from '@sallyport/runtime'
 import {
   type ControllerConfigInput,
   type DeclaredRow,
@@ -32,6 +32,7 @@ export type LabOptions = {
   tenants?: { name: string; accounts?: string[]; admins?: string[]; sources?: string[] }[]
   config?: Partial<ControllerConfigInput>
   clock?: Clock
+  log?: Log
 }
 
 /** The machine's clock, that far ahead; its timers fire as they always do. */
@@ -64,7 +65,7 @@ export async function startControllerLab(options: LabOptions = {}) {
     tenants,
     ...options.config,
   }
-  const deps = { log: silentLog, ...(options.clock && { clock: options.clock }) }
+  const deps = { log: options.log ?? silentLog, ...(options.clock && { clock: options.clock }) }
   let controller: Controller | undefined = await startController(configFrom(input), deps)
   const closers: (() => Promise<unknown>)[] = []
   const now = () => (options.clock ?? systemClock).now()

@@ -3,6 +3,7 @@ import { buffer, text } from 'node:stream/consumers'
 import { sha256, toBase64Url } from '@sallyport/trust'
 import { Budget, decodeFrames, encodeFrame, FrameType } from '@sallyport/wire'
 import { afterEach, describe, expect, it } from 'vitest'
+import { FakeClock } from '../fake-clock.ts'
 import { ClientSession, type ClientSessionOptions, type SessionClose } from './client-session.ts'
 import type { ConnectorSession, IncomingStream } from './connector-session.ts'
 import { dialTunnel } from './dial.ts'
@@ -218,9 +219,12 @@ describe('a session', () => {
   })
 
   it('without HELLO is dropped at the time-out', async () => {
-    const lab = await openLab({ host: { helloTimeoutMs: 30 } })
+    const clock = new FakeClock()
+    const lab = await openLab({ host: { clock, helloTimeoutMs: 30 } })
     const silent = await dialTunnel(dialOptions(ca, device, connector, lab.door.port))
     silent.on('error', () => {}).resume()
+    await lab.until(() => lab.door.tunnels.length === 2, 'the tunnel')
+    clock.advance(30)
     await once(silent, 'close')
     expect(lab.host.size).toBe(1)
   })
@@ -285,7 +289,10 @@ describe('a session that moves to another tunnel', () => {
   })
 
   it('twice within a second waits for another try', async () => {
-    const lab = await openLab({ host: { detachedLifeMs: 5_000 }, client: { detachedLifeMs: 5_000 } })
+    const lab = await openLab({
+      host: { clock: new FakeClock(), detachedLifeMs: 5_000 },
+      client: { detachedLifeMs: 5_000 },
+    })
     const near = await lab.client.open(REQUEST)
     await lab.move()
     await lab.until(() => lab.readies === 2, 'READY')
