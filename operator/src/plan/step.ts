@@ -112,3 +112,6 @@ export function joinPlans(...plans: Plan[]): Plan {
   const steps = plans.flatMap(plan => plan.steps)
   return times.length === 0 ? { steps } : { steps, wakeAtMs: Math.min(...times) }
 }
+
+/** What is told to people comes last, and comes even when the rest has failed. */
+export const isTold = ({ do: what }: Step): boolean => what === 'status' || what === 'event'
