@@ -25,7 +25,11 @@ export function operatorMetrics(metrics: Metrics, gauges: OperatorGauges) {
     () => (gauges.relistedAtMs() ?? 0) / 1000,
   )
   return {
-    reconciles: metrics.counter('reconciles_total', 'Work on a key that was done or failed.', ['kind']),
+    reconciles: metrics.counter(
+      'reconciles_total',
+      'Work on a key that was done or failed: on an object by its kind, else authority, names, all, resync, removal, sought, gone.',
+      ['kind'],
+    ),
     failures: metrics.counter('failures_total', 'Work on a key that failed and is tried again.', ['kind']),
     resyncs: metrics.counter('resyncs_total', 'Times that everything was listed and compared again.'),
     writes: metrics.counter('writes_total', 'Writes to the API server and to the Controller.', ['verb', 'kind']),

@@ -64,7 +64,8 @@ export class Reconciler {
       step: step => this.#step(step),
       list: () => this.#list(),
       failed: () => this.#failed,
-      isLate: () => this.#listing !== undefined || this.#queue.isClosed,
+      isListing: () => this.#listing !== undefined,
+      isClosed: () => this.#queue.isClosed,
     })
   }
 
@@ -139,7 +140,7 @@ export class Reconciler {
     if (!this.#begun) this.#guard.begin(keys)
     this.#begun = true
     for (const key of keys) this.#queue.add(key)
-    this.#guard.lookAgain(keys)
+    this.#guard.goOnWith(keys)
   }
 
   /** Lists everything again, one round at a time. */
@@ -163,12 +164,16 @@ export class Reconciler {
     if (kind === 'authority') return this.#apply(this.#deps.world.planAuthority(this.#deps.now()))
     if (kind === 'names') return this.#names()
     if (kind === 'gone') return this.#guard.remove(key)
-    if (kind === 'sought') return this.#guard.seek(key)
+    if (kind === 'sought') return this.#guard.seek()
     if (kind === 'removal') return this.#guard.decide()
     if (kind === 'resync') return this.#resync()
     if (kind === 'all') return this.#all()
     if (!isKind(kind) && kind !== 'Service') return undefined
-    return this.#guard.judge(key, this.#plan(kind, namespace, name), plan => this.#settle(key, plan))
+    return this.#guard.judge(
+      key,
+      () => this.#plan(kind, namespace, name),
+      plan => this.#settle(key, plan),
+    )
   }
 
   /** Undefined where there is nothing to plan for, or it is missing: then it stays as it is. */

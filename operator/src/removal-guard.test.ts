@@ -1,3 +1,4 @@
+import { ControllerError } from '@sallyport/runtime'
 import type { Kind } from '@sallyport/schema'
 import { describe, expect, it } from 'vitest'
 import type { KubeObject } from './object.ts'
@@ -66,10 +67,17 @@ describe('the guard of removals', () => {
     const [there, lost, unanswered] = all as [KubeObject, KubeObject, KubeObject]
     for (const one of all) store.put('Group', one)
     rows.add('group', ...all.map(uidOf))
+    const put = Promise.withResolvers<void>()
     api.find = async name => {
       if (name === unanswered.metadata.name) throw new ProviderError('unavailable', 'get Group: no answer')
-      if (name === lost.metadata.name) store.replace('Group', [])
-      return name === there.metadata.name ? there : undefined
+      if (name === there.metadata.name) {
+        queueMicrotask(put.resolve)
+        return there
+      }
+      // By then that one has been found, and the list lacks it again.
+      await put.promise
+      store.replace('Group', [])
+      return undefined
     }
     const reconciler = begin()
     await settle()
@@ -215,6 +223,58 @@ describe('the guard of removals', () => {
     reconciler.controllerChanged({ state: true })
     await settle()
     expect(rows.deleted).toEqual([uidOf(group)])
+    await reconciler.close()
+  })
+
+  it('holds no second removal while the rows of a confirmed one cannot be removed yet', async () => {
+    const { clock, rows, store, api, begin } = harness()
+    const all = groups(30)
+    for (const one of all) store.put('Group', one)
+    rows.add('group', ...all.map(uidOf))
+    const reconciler = begin()
+    await settle()
+    store.replace('Group', [])
+    await settle()
+    const remove = rows.client.delete
+    rows.client.delete = () => Promise.reject(new ControllerError(503, { error: 'unavailable', message: 'not now' }))
+    api.confirmed = /confirm with (\S+)/.exec(api.announced[0]!)?.[1]
+    clock.advance(5_000)
+    await settle()
+    expect(store.count('Group')).toBe(0)
+    rows.add('group', 'stray')
+    reconciler.controllerChanged({ rows: [rows.all.get('stray')!] })
+    await settle()
+    expect([reconciler.isHolding, api.announced.length]).toEqual([false, 1])
+    rows.client.delete = remove
+    clock.advance(60_000)
+    await settle()
+    expect(rows.deleted.toSorted()).toEqual([...all.map(uidOf), 'stray'].toSorted())
+    await reconciler.close()
+  })
+
+  it('keeps nothing waiting that is known to have gone while it asks for the rest', async () => {
+    const { rows, store, api, begin } = harness()
+    const [gone, ...missing] = groups(21) as [KubeObject, ...KubeObject[]]
+    for (const one of [gone, ...missing]) store.put('Group', one)
+    rows.add('group', uidOf(gone), ...missing.map(uidOf))
+    api.find = () => new Promise(() => undefined)
+    const reconciler = begin()
+    await settle()
+    store.replace('Group', [gone])
+    await settle()
+    store.remove('Group', gone, 'told')
+    await settle()
+    expect(rows.deleted).toEqual([uidOf(gone)])
+    void reconciler.close()
+  })
+
+  it('decides though a plan cannot be made', async () => {
+    const { rows, store, begin } = harness()
+    store.put('Relay', object('Relay', 'edge', { replicas: 1, deployment: 'External' }))
+    rows.add('group', 'stray')
+    const reconciler = begin()
+    await settle()
+    expect(rows.deleted).toEqual(['stray'])
     await reconciler.close()
   })
 })

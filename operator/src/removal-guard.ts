@@ -14,15 +14,16 @@ export type RemovalDeps = {
   log: Log
   removalWaitSeconds: number
   now: () => number
-  /** Asks for work on a key: `removal` for {@link RemovalGuard.decide}, `gone/…` for `remove`, `sought/…` for `seek`, others for a plan. */
+  /** Asks for work on a key: `removal` for {@link RemovalGuard.decide}, `gone/…` for `remove`, `sought` for `seek`, others for a plan. */
   add: (key: string) => void
   step: (step: Step) => Promise<void>
   /** Lists everything again. */
   list: () => Promise<void>
   /** Kinds of which the last list failed. */
   failed: () => readonly AnyKind[]
-  /** Whether lists are under way, after which there is a decision anyway, or all has ended. */
-  isLate: () => boolean
+  /** Whether lists are under way, after which there is a decision anyway. */
+  isListing: () => boolean
+  isClosed: () => boolean
 }
 
 const ROW_KINDS: Record<Kind, DeclaredKind> = {
@@ -34,14 +35,16 @@ const ROW_KINDS: Record<Kind, DeclaredKind> = {
 }
 /** Interval at which a held removal looks for its confirmation. */
 const CONFIRM_POLL_MS = 5_000
+/** Objects that are asked for at the same time. */
+const SEEKS_AT_ONCE = 4
 
 /** Sees to it that rows go when their objects have gone, and that a broken list takes none. */
 export class RemovalGuard {
   readonly #deps: RemovalDeps
   /** Rows of what is known to have gone. */
   readonly #gone = new Map<string, { kind: DeclaredKind; uid: string }[]>()
-  /** Keys of what a list lacks and may go, unless it is there by its name. */
-  readonly #sought = new Set<string>()
+  /** What a list lacks and may go, unless it is there by its name. */
+  readonly #sought = new Map<string, Missing>()
   /** Keys for which no plan has been carried out since the start. */
   readonly #unjudged = new Set<string>()
   /** Rows that the first plan of a key would have taken: nobody knows yet whether that is for a broken list. */
@@ -62,8 +65,8 @@ export class RemovalGuard {
     for (const key of keys) if (key !== 'authority') this.#unjudged.add(key)
   }
 
-  /** Looks at everything again. What has gone before the rows were known gets no plan, and its rows go now. */
-  lookAgain(keys: readonly string[]): void {
+  /** Goes on with these keys. What has gone before the rows were known is among them no more and gets no plan; its rows go now. */
+  goOnWith(keys: readonly string[]): void {
     const there = new Set(keys)
     for (const key of this.#unjudged) if (!there.has(key)) this.#unjudged.delete(key)
     for (const key of [...this.#gone.keys(), 'removal']) this.#deps.add(key)
@@ -81,21 +84,22 @@ export class RemovalGuard {
     this.#deps.add(key)
   }
 
-  /** Lets a plan be carried out; of a first one only what takes no row, until it is decided about that. */
+  /** Makes a plan and lets it be carried out; of a first one only what takes no row, until it is decided about that. */
   async judge(
     key: string,
-    plan: Plan | undefined,
+    makePlan: () => Plan | undefined,
     carryOut: (plan: Plan) => Promise<number | undefined>,
   ): Promise<number | undefined> {
     const { mirror } = this.#deps
     // Before the rows are known no plan takes any.
     const isFirst = mirror.known && this.#unjudged.has(key)
-    const isDoubted = mirror.known && plan !== undefined && this.#doubted.delete(key)
     try {
+      const plan = makePlan()
       if (plan === undefined) return undefined
+      const isDoubted = mirror.known && this.#doubted.delete(key)
       return await carryOut(isFirst || isDoubted ? this.#doubt(key, plan) : plan)
     } finally {
-      // What a first plan makes may declare rows: those are counted when it is there.
+      // What a first plan makes may declare rows: those are counted when it is there, or cannot be made.
       if (isFirst && this.#unjudged.delete(key) && this.#unjudged.size === 0) this.decideSoon()
     }
   }
@@ -109,34 +113,46 @@ export class RemovalGuard {
     this.#gone.delete(key)
   }
 
-  /** It may be the list that is broken: only what is not there by its name either has gone. */
-  async seek(key: string): Promise<undefined> {
-    const { provider } = this.#deps
-    const { store } = provider
-    const [, kind, namespace, name] = key.split('/') as [string, AnyKind, string, string]
-    const object: KubeObject | undefined = store.isMissing(kind, namespace, name)
-      ? store.get(kind, namespace, name)
-      : undefined
-    if (object !== undefined && !(await provider.seek(kind, object)) && store.letGo(kind, object) && isKind(kind))
-      this.forget(kind, object)
-    this.#sought.delete(key)
+  /** It may be the list that is broken: only what is not there by its name either has gone. Rejects for what cannot be asked for yet. */
+  async seek(): Promise<undefined> {
+    const waiting = [...this.#sought]
+    const found: string[] = []
+    const failures: unknown[] = []
+    const seekSome = async () => {
+      for (let next = waiting.shift(); next !== undefined && !this.#deps.isClosed(); next = waiting.shift()) {
+        const [name, missing] = next
+        await this.#isThere(missing).then(
+          isThere => {
+            this.#sought.delete(name)
+            if (isThere) found.push(name)
+          },
+          error => failures.push(error),
+        )
+      }
+    }
+    await Promise.all(Array.from({ length: SEEKS_AT_ONCE }, seekSome))
+    if (found.length > 0)
+      this.#deps.log.warn({ count: found.length, first: found[0] }, 'a list lacked what is there: it stays as it is')
+    if (failures.length > 0) throw failures[0]
   }
 
   /** Decides about rows that no object declares, and objects that lists lack. Answers when to look again while that waits. */
   async decide(): Promise<number | undefined> {
-    const { mirror, provider, log, removalWaitSeconds, now, list, isLate } = this.#deps
+    const { mirror, world, provider, log, removalWaitSeconds, now, list, isListing, isClosed } = this.#deps
     const hold = this.#hold
     const confirmed = hold === undefined ? undefined : await provider.confirmation()
     if (hold !== undefined && (confirmed === hold.code || now() >= hold.nextMs)) await list()
     // The last of the first plans asks for a decision itself.
-    if (!mirror.known || isLate() || this.#unjudged.size > 0) return undefined
+    if (!mirror.known || isListing() || isClosed() || this.#unjudged.size > 0) return undefined
     const failed = this.#deps.failed()
-    const missing = provider.store
-      .missing()
-      .filter(one => !failed.includes(one.kind) && !this.#sought.has(soughtKey(one)))
+    const lacking = provider.store.missing().filter(({ kind }) => !failed.includes(kind))
+    const missing = lacking.filter(one => !this.#sought.has(textOf(one)))
+    // Rows of what is known to have gone are on their way out.
+    const going = new Set([...this.#gone.values()].flatMap(rows => rows.map(({ uid }) => uid)))
     const decision = planRemoval({
       ...this.#falling(missing),
-      rows: mirror.rows(),
+      rows: mirror.rows().filter(({ uid }) => world.declares(uid) || !going.has(uid)),
+      emptied: this.#isEmptied(lacking),
       failed: failed.flatMap(kind => (isKind(kind) ? ROW_KINDS[kind] : [])),
       hold,
       confirmed,
@@ -163,33 +179,45 @@ export class RemovalGuard {
     return { ...plan, steps: plan.steps.filter(step => !isTaking(step) && !isTold(step)) }
   }
 
+  /** Whether a missing object is there by its name; one that is not is let go. */
+  async #isThere({ kind, object }: Missing): Promise<boolean> {
+    const { provider, add } = this.#deps
+    const { store } = provider
+    const { namespace = '', name } = object.metadata
+    if (!store.isMissing(kind, namespace, name)) return true
+    if (await provider.seek(kind, object)) return true
+    if (store.letGo(kind, object) && isKind(kind)) this.forget(kind, object)
+    // Another has taken its name, and is missing as well.
+    if (store.isMissing(kind, namespace, name)) add('removal')
+    return false
+  }
+
+  #isEmptied(lacking: readonly Missing[]): boolean {
+    const { store } = this.#deps.provider
+    const kinds = lacking.map(({ kind }) => kind)
+    return [...new Set(kinds)].some(kind => kinds.filter(one => one === kind).length === store.count(kind))
+  }
+
   /** What is declared without what is missing, and what would fall with that. */
-  #falling(missing: readonly Missing[]): { declared: Set<string>; falling: Set<string>; emptied: boolean } {
-    const { world, provider } = this.#deps
+  #falling(missing: readonly Missing[]): { declared: Set<string>; falling: Set<string> } {
+    const { world } = this.#deps
     const declared = new Set(world.declaredUids())
     for (const { kind, object } of missing)
       if (isKind(kind)) for (const { uid } of world.rowsOf(kind, object)) declared.delete(uid)
     const falling = missing.flatMap(({ kind, object }) => world.rowsFallingWith(kind, object))
-    const isEmptied = (kind: AnyKind) => missing.filter(one => one.kind === kind).length === provider.store.count(kind)
-    return {
-      declared,
-      falling: new Set([...falling, ...[...this.#doubted.values()].flat()]),
-      emptied: [...new Set(missing.map(({ kind }) => kind))].some(isEmptied),
-    }
+    return { declared, falling: new Set([...falling, ...[...this.#doubted.values()].flat()]) }
   }
 
   async #goOn(missing: readonly Missing[], rows: readonly { kind: DeclaredKind; uid: string }[]): Promise<undefined> {
-    const { world, add, step } = this.#deps
-    for (const key of missing.map(soughtKey)) {
-      this.#sought.add(key)
-      add(key)
-    }
+    const { world, mirror, add, step } = this.#deps
+    for (const one of missing) this.#sought.set(textOf(one), one)
+    if (this.#sought.size > 0) add('sought')
     const doubted = [...this.#doubted.keys()]
     this.#doubted.clear()
     for (const key of doubted) add(key)
     for (const { kind, uid } of rows) {
-      // An object may have come back while the others were removed.
-      if (!world.declares(uid)) await step({ do: 'deleteRow', kind, uid })
+      // What is missing declares its rows until it has been asked for; what is not may have come back meanwhile.
+      if (!world.declares(uid) && mirror.row(uid) !== undefined) await step({ do: 'deleteRow', kind, uid })
     }
     this.#hold = undefined
   }
@@ -197,4 +225,4 @@ export class RemovalGuard {
 
 type Missing = { kind: AnyKind; object: KubeObject }
 
-const soughtKey = ({ kind, object }: Missing) => `sought/${kind}/${nameOf(object)}`
+const textOf = ({ kind, object }: Missing) => `${kind} ${nameOf(object)}`

@@ -121,10 +121,10 @@ export class ObjectStore {
     )
   }
 
-  /** Takes for gone what is still missing. Answers whether it was. */
+  /** Takes an object for gone that is still missing. Answers whether it was. */
   letGo(kind: AnyKind, object: KubeObject): boolean {
-    const { namespace = '', name } = object.metadata
-    const isMissing = this.isMissing(kind, namespace, name)
+    const { namespace = '', name, uid } = object.metadata
+    const isMissing = this.isMissing(kind, namespace, name) && this.#of(kind).get(nameOf(object))?.metadata.uid === uid
     if (isMissing) this.remove(kind, object, 'listed')
     return isMissing
   }

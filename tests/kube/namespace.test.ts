@@ -84,6 +84,12 @@ describeKube('an operator with rights in single namespaces only', cluster => {
   })
 
   it('may ask by its name for all that a list lacks', async () => {
+    await installation.apply(object('Group', 'staff', {}), {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'web', namespace: 'team' },
+      spec: { ports: [{ port: 80 }] },
+    })
     await installation.settled()
     const kubeconfig = join(installation.dir, 'kubeconfig-way')
     const way = await Way.open(join(installation.dir, 'kubeconfig'), kubeconfig)
@@ -96,15 +102,17 @@ describeKube('an operator with rights in single namespaces only', cluster => {
         .asked()
         .slice(before)
         .filter(({ user }) => user === USER)
-    const hidden = ['remotenetworks', 'connectors', 'resources', 'relays']
+    const rows = () => installation.rows('declared').map(({ uid, body }) => `${uid} ${body}`)
+    const declared = rows()
+    const hidden = ['remotenetworks', 'connectors', 'resources', 'groups', 'relays', 'services']
     way.hide(...hidden)
-    await eventually('a look at each', async () =>
-      hidden.every(kind => asked().some(({ verb, resource }) => verb === 'get' && resource === kind))
-        ? true
-        : undefined,
+    await eventually('a look at each', () =>
+      hidden.every(kind => asked().some(({ verb, resource }) => verb === 'get' && resource === kind)),
     )
+    await eventually('more lists', () => way.thinned > 3 * hidden.length)
     expect(asked().filter(({ code }) => code === 403)).toEqual([])
-    await accepted('web', 'True', 'Accepted')
+    expect(rows()).toEqual(declared)
+    await installation.stopOperator()
     way.close()
   })
 })

@@ -7,8 +7,12 @@ import { asText, Kube } from './kube.ts'
 
 let status = 200
 let details: object | undefined
-const server = createServer((_, response) => {
-  response.writeHead(status, { 'content-type': 'application/json' })
+const GROUPS = { name: 'groups', kind: 'Group', namespaced: true, verbs: ['get'] }
+const SERVED = '/apis/sallyport.dev/v1alpha1'
+const server = createServer(({ url }, response) => {
+  const isDiscovery = url === SERVED
+  response.writeHead(isDiscovery ? 200 : status, { 'content-type': 'application/json' })
+  if (isDiscovery) return void response.end(JSON.stringify({ kind: 'APIResourceList', resources: [GROUPS] }))
   response.end(JSON.stringify({ kind: 'Status', message: 'as asked', details, code: status }))
 })
 const config = new KubeConfig()
@@ -52,11 +56,15 @@ it.each([
   await expect(kube.writeLease(lease)).rejects.toMatchObject({ code })
 })
 
-it.each([
-  ['the object', { name: 'b' }, 'not_found'],
-  ['nothing that was asked for', undefined, 'unavailable'],
-])('a 404 that names %s is %s', async (_, named, code) => {
+it('takes an object for absent where a 404 names it, and not where it names none', async () => {
+  const kube = new Kube(config, () => undefined)
   status = 404
-  details = named
-  await expect(new Kube(config, () => undefined).apply(group)).rejects.toMatchObject({ code })
+  details = { name: 'b' }
+  expect(await kube.read(group)).toBeUndefined()
+  expect(await kube.lease('a', 'b')).toBeUndefined()
+  await expect(kube.apply(group)).rejects.toMatchObject({ code: 'not_found' })
+  details = undefined
+  await expect(kube.read(group)).rejects.toMatchObject({ code: 'unavailable' })
+  await expect(kube.lease('a', 'b')).rejects.toMatchObject({ code: 'unavailable' })
+  await expect(kube.apply(group)).rejects.toMatchObject({ code: 'unavailable' })
 })
