@@ -179,12 +179,12 @@ export class RemovalGuard {
     return { ...plan, steps: plan.steps.filter(step => !isTaking(step) && !isTold(step)) }
   }
 
-  /** Whether a missing object is there by its name; one that is not is let go. */
+  /** Whether an object that is still missing is there by its name; one that is not is let go. */
   async #isThere({ kind, object }: Missing): Promise<boolean> {
     const { provider, add } = this.#deps
     const { store } = provider
     const { namespace = '', name } = object.metadata
-    if (!store.isMissing(kind, namespace, name)) return true
+    if (!store.isMissing(kind, namespace, name)) return false
     if (await provider.seek(kind, object)) return true
     if (store.letGo(kind, object) && isKind(kind)) this.forget(kind, object)
     // Another has taken its name, and is missing as well.
