@@ -85,6 +85,9 @@ export async function startOperator(config: OperatorConfig, deps: OperatorDeps):
       get reachable() {
         return parts.mirror?.reachable ?? false
       },
+      get isWhole() {
+        return parts.mirror?.isWhole ?? false
+      },
       get trust() {
         return parts.mirror?.trust
       },

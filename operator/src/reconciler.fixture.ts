@@ -37,7 +37,7 @@ class Rows {
   }
 
   readonly mirror = {
-    ...{ known: true as boolean, reachable: true, trust: undefined, down: undefined },
+    ...{ known: true as boolean, reachable: true, isWhole: true, trust: undefined, down: undefined },
     row: uid => this.all.get(uid),
     rows: () => [...this.all.values()],
     slot: () => undefined,

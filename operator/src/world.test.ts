@@ -19,7 +19,7 @@ function worldOf(rows: DeclaredRow[] = []) {
     removed.push(...world.rowsOf(change.kind, change.object).flatMap(({ uid }) => (world.declares(uid) ? [] : uid)))
   })
   const controller = {
-    ...{ known: true, reachable: true, trust: undefined },
+    ...{ known: true, reachable: true, isWhole: true, trust: undefined },
     row: (uid: string) => rows.find(row => row.uid === uid),
     slot: () => undefined,
     refusal: () => undefined,

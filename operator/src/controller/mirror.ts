@@ -17,6 +17,7 @@ import {
   ToOperator,
 } from '@sallyport/schema'
 import type { ControllerView } from '../plan/step.ts'
+import { Homecoming } from './homecoming.ts'
 
 /** How long Connectors have to come back after the Controller has: until then they count as before. */
 const RETURN_MS = 15_000
@@ -47,6 +48,7 @@ export class Mirror implements ControllerView {
   readonly #refusals = new Map<string, string>()
   /** Slots as they were before the Controller went away, while their Connectors may still come back. */
   readonly #returning = new Map<string, SlotState>()
+  readonly #homecoming: Homecoming
   #rows = new Map<string, DeclaredRow>()
   #snapshot: Map<string, DeclaredRow> | undefined
   #known = false
@@ -56,7 +58,8 @@ export class Mirror implements ControllerView {
 
   constructor(options: MirrorOptions) {
     this.#options = options
-    const { url, ca, token, proxy, clock, version } = options
+    const { url, ca, token, proxy, clock, version, onChange } = options
+    this.#homecoming = new Homecoming(clock, () => onChange({ state: true }))
     this.#channel = new ControlChannel<ToOperator, FromOperator>({
       url: () => channelUrl(url, '/v1/operator'),
       maxRetryMs: MAX_RETRY_MS,
@@ -77,6 +80,10 @@ export class Mirror implements ControllerView {
 
   get reachable(): boolean {
     return this.#known && this.#down === undefined
+  }
+
+  get isWhole(): boolean {
+    return this.reachable && this.#homecoming.isOver
   }
 
   get trust(): OperatorTrust | undefined {
@@ -143,6 +150,7 @@ export class Mirror implements ControllerView {
 
   close(): Promise<void> {
     this.#returnTimer?.cancel()
+    this.#homecoming.close()
     return this.#channel.close('the operator stops')
   }
 
@@ -184,6 +192,7 @@ export class Mirror implements ControllerView {
         }
         if (message.row.slot?.connected === true) this.#returning.delete(message.row.uid)
         this.#rows.set(message.row.uid, message.row)
+        this.#homecoming.changed(message.row)
         this.#options.onChange({ rows: [message.row] })
         return
       }
@@ -194,6 +203,7 @@ export class Mirror implements ControllerView {
         }
         const row = this.#rows.get(message.uid)
         this.#rows.delete(message.uid)
+        this.#homecoming.gone(message.uid)
         this.#options.onChange({ rows: row === undefined ? [] : [row] })
         return
       }
@@ -210,6 +220,7 @@ export class Mirror implements ControllerView {
     this.#snapshot = undefined
     this.#down = undefined
     this.#rememberSlots(before)
+    this.#homecoming.begin(this.#rows.values())
     this.#known = true
     this.#options.log.info({ rows: this.#rows.size }, 'in contact with the Controller')
     // What was declared meanwhile has no row, so that everything is looked at.

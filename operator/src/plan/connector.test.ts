@@ -88,6 +88,7 @@ const context = (rows: DeclaredRow[], known = true, refusals: Record<string, str
   controller: {
     known,
     reachable: known,
+    isWhole: known,
     trust,
     row: uid => rows.find(row => row.uid === uid),
     slot: uid => rows.find(row => row.uid === uid)?.slot,

@@ -4,6 +4,7 @@ import { type Declared, type KubeObject, ownerReference } from '../object.ts'
 import { type ConnectorChildren, planNetwork } from './network.ts'
 import { settingsOf } from './settings.fixture.ts'
 import { type Context, runnerOf, type Step } from './step.ts'
+import { withToken } from './token.ts'
 
 const metadata = { namespace: 'sallyport', generation: 1, creationTimestamp: '2030-01-01T00:00:00Z' }
 const network: Declared<'RemoteNetwork'> = {
@@ -30,6 +31,7 @@ const context = (connected: boolean, reachable = true, refusals: Record<string, 
   controller: {
     known: true,
     reachable,
+    isWhole: reachable,
     trust: undefined,
     row: () => undefined,
     slot: () => ({ connected, registered: connected, ready: connected }) as SlotState,
@@ -63,6 +65,31 @@ describe('a Connector that is one too many', () => {
 
   it('is left alone when a person has declared it', () => {
     expect(removed({ ...stopped, connector: connector('office-1') }, context(false))).toEqual([])
+  })
+})
+
+describe('a Connector whose image is another', () => {
+  const token = { tokenId: 't', tokenState: 'live', tokenExpiresAtMs: 1 } as const
+  const status = { observedGeneration: 1, replicas: 1, updatedReplicas: 1, readyReplicas: 1 }
+  const secret = withToken({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'office-0' } }, 'spe_', 't', '')
+  const running: ConnectorChildren = {
+    connector: connector('office-0', network),
+    secret,
+    deployment: {
+      ...{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'office-0', generation: 1 } },
+      ...{ spec: {}, status },
+    },
+  }
+
+  it.each([
+    ['is replaced', true, ['office-0']],
+    ['is not while others are still coming back to the Controller', false, []],
+  ])('%s', (_, isWhole, wanted) => {
+    const about = context(true)
+    const slot = () => ({ ...about.controller.slot('')!, ...token })
+    const { steps } = plan(running, { ...about, controller: { ...about.controller, isWhole, slot } })
+    const applied = steps.flatMap(step => (step.do === 'apply' ? step.object : []))
+    expect(applied.filter(({ kind }) => kind === 'Deployment').map(({ metadata: { name } }) => name)).toEqual(wanted)
   })
 })
 

@@ -6,7 +6,7 @@ import { differs } from './difference.ts'
 import { planBudget } from './disruption.ts'
 import { childLabels, networkSelector } from './label.ts'
 import { isManaged, refuse } from './managed.ts'
-import { hasReadyPod, type Member, planRollout, progressing } from './rollout.ts'
+import { hasReadyPod, type Member, planRollout, progressing, rolloutHold } from './rollout.ts'
 import { deleteRow, putRow, rowMetadata } from './row.ts'
 import { type Context, joinPlans, type Plan, runnerOf, type Step } from './step.ts'
 import { holdsToken } from './token.ts'
@@ -56,6 +56,7 @@ export function planNetwork({ network, members, budget }: NetworkWorld, context:
   const rollout = planRollout(
     managed.map(member => rolloutMember(member, network, context)),
     settings.platform,
+    rolloutHold(controller),
   )
   const counts = controller.known
     ? { desired: desiredCount(network, connectors), ready }

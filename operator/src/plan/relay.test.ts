@@ -2,7 +2,7 @@ import type { Specs } from '@sallyport/schema'
 import { createCa, generateKeyPair, issueServingCertificate, privateKeyToPem } from '@sallyport/trust'
 import { describe, expect, it } from 'vitest'
 import { type Declared, type KubeObject, type Secret, secretData } from '../object.ts'
-import { planRelay } from './relay.ts'
+import { KEY_IDS_ANNOTATION, planRelay } from './relay.ts'
 import type { RelayWorld } from './replica.ts'
 import { settingsOf } from './settings.fixture.ts'
 import type { Context, Settings, Step } from './step.ts'
@@ -38,6 +38,7 @@ const context = (changes: Partial<Settings> = {}): Context => ({
   controller: {
     known: true,
     reachable: true,
+    isWhole: true,
     trust: {
       ...{ tenant: 'default', issuer: 'sallyport://default', tenantCa: '' },
       jwks: { clientAcl: { keys: [] }, connectorAcl: { keys: [] }, relayPass: { keys: [] } },
@@ -59,6 +60,10 @@ const child = (kind: string, name: string): KubeObject => ({
   ...{ apiVersion: 'v1', kind },
   metadata: { name, namespace: 'sallyport', labels: { 'sallyport.dev/relay': 'edge' } },
 })
+const secretWith = (keyIds: string): Secret => {
+  const { apiVersion, metadata } = child('Secret', 'edge-0')
+  return { apiVersion, kind: 'Secret', metadata: { ...metadata, annotations: { [KEY_IDS_ANNOTATION]: keyIds } } }
+}
 const removed = (steps: readonly Step[]) =>
   steps.flatMap(step => (step.do === 'remove' ? [`${step.object.kind} ${step.object.metadata.name}`] : []))
 
@@ -109,6 +114,25 @@ describe('a Relay', () => {
     }
     expect(verdicts(UID)).toEqual(['Ready', 'Refused'])
     expect(verdicts('another')).toEqual(['Ready', 'RollingOut'])
+  })
+
+  it.each([
+    ['while Connectors are still coming back to the Controller', { isWhole: false }, []],
+    ['while the Controller is not reached', { reachable: false, isWhole: false }, []],
+    ['when all that may serve is known', {}, ['edge-0']],
+  ])('has a ready pod replaced by another image %s: %j', (_, state, wanted) => {
+    const status = { observedGeneration: 1, replicas: 1, updatedReplicas: 1, readyReplicas: 1 }
+    const running = child('Deployment', 'edge-0')
+    const about = context()
+    const { steps } = planRelay(
+      world('edge-{index}.example.com:443', {
+        deployments: [{ ...running, metadata: { ...running.metadata, generation: 1 }, spec: {}, status }],
+        secrets: [secretWith('1')],
+      }),
+      { ...about, controller: { ...about.controller, ...state } },
+    )
+    const applied = steps.flatMap(step => (step.do === 'apply' ? [step.object] : []))
+    expect(applied.filter(({ kind }) => kind === 'Deployment').map(({ metadata }) => metadata.name)).toEqual(wanted)
   })
 
   it('loses what runs its replicas when someone else runs them, of those that are too many as well', () => {

@@ -9,7 +9,7 @@ import { childLabels, relayLabels, relaySelector } from './label.ts'
 import { isManaged, refuse } from './managed.ts'
 import { childName } from './network.ts'
 import { type RelayWorld, type Replica, replicasOf } from './replica.ts'
-import { hasReadyPod, type Member, planRollout, progressing, type Rollout } from './rollout.ts'
+import { hasReadyPod, type Member, planRollout, progressing, type Rollout, rolloutHold } from './rollout.ts'
 import { deleteRow, putRow, rowMetadata, uuidV5 } from './row.ts'
 import { type Context, joinPlans, type Plan, type Step } from './step.ts'
 import { RELAY_PORT, relayDeployment, relayService } from './workload.ts'
@@ -40,7 +40,7 @@ export function planRelay(world: RelayWorld, context: Context): Plan {
   if (refusal !== undefined) {
     return joinPlans(removed, planStatus(relay, [{ ...refusal, type: 'Ready' }, refusal], {}, nowMs))
   }
-  const rollout = planRollout(rolloutMembers(world, replicas, context), settings.platform)
+  const rollout = planRollout(rolloutMembers(world, replicas, context), settings.platform, rolloutHold(controller))
   return joinPlans(
     ...replicas.map(replica => planReplica(world, replica, context)),
     { steps: [...rollout.steps, ...planBudget(budgetWant(relay, replicas), world.budget, settings.platform)] },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Declared, KubeObject } from '../object.ts'
 import { isFalse, isTrue, type Verdict } from './condition.ts'
-import { hasReadyPod, type Member, planRollout, progressing } from './rollout.ts'
+import { hasReadyPod, type Member, planRollout, progressing, rolloutHold } from './rollout.ts'
 
 const deployment = (name: string, image: string, more: object = {}): KubeObject => ({
   apiVersion: 'apps/v1',
@@ -75,6 +75,34 @@ describe('a change of several Deployments', () => {
     ['is over when all have it', [member('a', 'new'), member('b', 'new')], []],
   ])('%s', (_, members, wanted) => {
     expect(applied(members)).toEqual(wanted)
+  })
+
+  it.each<[string, Member[], string[]]>([
+    ['reaches none that has a ready pod', [member('a', 'old'), member('b', 'old', READY, IDLE)], []],
+    ['reaches one that has none', [member('a', 'old'), member('b', 'old', DOWN)], ['b']],
+    ['mends what never was ready', [member('a', 'old', NEVER), member('b', 'old')], ['a']],
+    ['makes what is missing', [missing('a'), member('b', 'old')], ['a']],
+  ])('%s while it is held', (_, members, wanted) => {
+    const { steps } = planRollout(members, 'cluster', 'as asked')
+    expect(steps.map(step => (step.do === 'apply' ? step.object.metadata.name : step.do))).toEqual(wanted)
+  })
+
+  it('says for what it is held, and nothing of that when there is nothing to change', () => {
+    const { verdict } = planRollout([member('a', 'new'), member('b', 'old')], 'cluster', 'as asked')
+    expect(verdict).toMatchObject({
+      status: 'True',
+      reason: 'RollingOut',
+      message: '1 of 2 Deployments are as wanted; Deployment sallyport/b waits: as asked',
+    })
+    expect(planRollout([member('a', 'new')], 'cluster', 'as asked').verdict).toBeUndefined()
+  })
+
+  it.each([
+    [false, false, 'the operator has no contact with the Controller'],
+    [true, false, 'Connectors are still coming back to the Controller'],
+    [true, true, undefined],
+  ])('is held until the Controller is reached (%s) and has heard of all (%s)', (reachable, isWhole, wanted) => {
+    expect(rolloutHold({ reachable, isWhole })).toBe(wanted)
   })
 
   it('reaches all processes of one machine at once', () => {

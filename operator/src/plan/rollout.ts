@@ -1,7 +1,7 @@
 import { conditionOf, type Declared, type KubeObject, nameOf } from '../object.ts'
 import { isFalse, isTrue, type Verdict } from './condition.ts'
 import { differs } from './difference.ts'
-import type { Settings, Step } from './step.ts'
+import type { ControllerView, Settings, Step } from './step.ts'
 
 /** One of several Deployments, each with one pod, that are not taken down together. */
 export type Member = {
@@ -28,12 +28,19 @@ type LiveStatus = {
 }
 type Known = Member & { live: KubeObject }
 
+/** Why no pod that is ready is taken down at the moment; undefined when one may be. */
+export function rolloutHold({ reachable, isWhole }: Pick<ControllerView, 'reachable' | 'isWhole'>): string | undefined {
+  if (!reachable) return 'the operator has no contact with the Controller'
+  return isWhole ? undefined : 'Connectors are still coming back to the Controller'
+}
+
 /**
  * Plans changes of Deployments one at a time: the next follows when the one before is ready again; one that does not serve goes first, for that takes
  * nothing away. Those whose pods have never been ready with the template that they have wait for nobody, so that what is broken can be mended. One
  * that was ready with it does wait: it may have lost its Relay or its node for a moment, and a change that is stuck elsewhere must not reach it then.
+ * For `hold`, see {@link rolloutHold}, no pod that is ready is taken down.
  */
-export function planRollout(members: readonly Member[], platform: Settings['platform']): Rollout {
+export function planRollout(members: readonly Member[], platform: Settings['platform'], hold?: string): Rollout {
   const missing = members.filter(({ live }) => live === undefined)
   const known = members.filter((member): member is Known => member.live !== undefined)
   const outdated = known.filter(({ wanted, live }) => differs(wanted, live))
@@ -45,9 +52,10 @@ export function planRollout(members: readonly Member[], platform: Settings['plat
   if (known.some(({ live }) => !isObserved(live))) return { steps: startable.map(apply), verdict: 'asBefore' }
   const unsettled = known.filter(member => !outdated.includes(member) && unreadiness(member) !== undefined)
   const broken = outdated.filter(({ live }) => !hasReadyPod(live, platform) && !wasReady(live))
-  const changed = broken.length > 0 ? broken : unsettled.length > 0 ? [] : outdated.sort(byNeed).slice(0, 1)
+  const free = hold === undefined ? outdated : outdated.filter(({ live }) => !hasReadyPod(live, platform))
+  const changed = broken.length > 0 ? broken : unsettled.length > 0 ? [] : free.sort(byNeed).slice(0, 1)
   const steps = [...startable, ...changed.filter(({ blocked }) => blocked === undefined)].map(apply)
-  return { steps, verdict: verdictOf({ members, missing, outdated, unsettled, next: changed[0] }) }
+  return { steps, verdict: verdictOf({ members, missing, outdated, unsettled, next: changed[0], hold }) }
 }
 
 /** What Progressing says of `object`; `settled` is for when its Deployments are at rest, `refused` why what is wanted was refused. */
@@ -80,12 +88,14 @@ function verdictOf({
   outdated,
   unsettled,
   next,
+  hold,
 }: {
   members: readonly Member[]
   missing: readonly Member[]
   outdated: readonly Known[]
   unsettled: readonly Known[]
   next: Known | undefined
+  hold: string | undefined
 }): Verdict | undefined {
   const stuck = unsettled.find(isStuck)
   const waiting = outdated.length - (next === undefined ? 0 : 1)
@@ -94,9 +104,10 @@ function verdictOf({
     return isFalse('Progressing', 'RolloutStuck', `${named(stuck)} is not ready: ${unreadiness(stuck)}${others}`)
   }
   const of = `${members.length - outdated.length - missing.length} of ${members.length} Deployments are as wanted`
-  const slow = next ?? unsettled[0] ?? missing[0]
+  const underWay = next ?? unsettled[0] ?? missing[0]
+  const slow = underWay ?? outdated[0]
   if (slow === undefined) return undefined
-  const why = next?.blocked ?? (next === undefined ? unreadiness(slow) : undefined)
+  const why = underWay === undefined ? hold : (next?.blocked ?? (next === undefined ? unreadiness(slow) : undefined))
   const what = why === undefined ? `${named(slow)} is being changed` : `${named(slow)} waits: ${why}`
   return isTrue('Progressing', 'RollingOut', `${of}; ${what}`)
 }

@@ -58,6 +58,8 @@ export type ControllerView = {
   known: boolean
   /** Whether it can be reached now, so that a pod that starts can enrol. */
   reachable: boolean
+  /** Whether it is reached and has heard of all Connectors that may serve, so that what serves nobody can be told from what was not heard of yet. */
+  isWhole: boolean
   row(uid: string): DeclaredRow | undefined
   slot(uid: string): SlotState | undefined
   trust: OperatorTrust | undefined
