@@ -87,6 +87,30 @@ describe('the guard of removals', () => {
     await reconciler.close()
   })
 
+  it('takes for gone also what has the name of another that was asked for, and is missing as well', async () => {
+    const { rows, store, api, begin } = harness()
+    const [first, second] = [object('Group', 'staff'), object('Group', 'staff')]
+    store.put('Group', first)
+    rows.add('group', uidOf(first), uidOf(second))
+    const answer = Promise.withResolvers<undefined>()
+    api.find = () => answer.promise
+    const reconciler = begin()
+    await settle()
+    rows.deleted.length = 0
+    store.replace('Group', [])
+    await settle()
+    rows.add('group', uidOf(second))
+    store.put('Group', second)
+    await settle()
+    store.replace('Group', [])
+    await settle()
+    api.find = async () => undefined
+    answer.resolve(undefined)
+    await settle()
+    expect(rows.deleted).toEqual([uidOf(first), uidOf(second)])
+    await reconciler.close()
+  })
+
   it('holds a removal no second time that was confirmed and cannot be asked for yet', async () => {
     const { clock, rows, store, api, begin } = harness()
     const all = groups(30)

@@ -93,11 +93,12 @@ export class RemovalGuard {
     const { mirror } = this.#deps
     // Before the rows are known no plan takes any.
     const isFirst = mirror.known && this.#unjudged.has(key)
+    if (isFirst) this.#doubted.set(key, [])
     try {
       const plan = makePlan()
       if (plan === undefined) return undefined
       const isDoubted = mirror.known && this.#doubted.delete(key)
-      return await carryOut(isFirst || isDoubted ? this.#doubt(key, plan) : plan)
+      return await carryOut(isDoubted ? this.#doubt(key, plan) : plan)
     } finally {
       // What a first plan makes may declare rows: those are counted when it is there, or cannot be made.
       if (isFirst && this.#unjudged.delete(key) && this.#unjudged.size === 0) this.decideSoon()
@@ -125,6 +126,8 @@ export class RemovalGuard {
           isThere => {
             this.#sought.delete(name)
             if (isThere) found.push(name)
+            // Another may have taken its name, and be missing as well.
+            else if (this.#isMissing(missing)) this.#deps.add('removal')
           },
           error => failures.push(error),
         )
@@ -181,15 +184,15 @@ export class RemovalGuard {
 
   /** Whether an object that is still missing is there by its name; one that is not is let go. */
   async #isThere({ kind, object }: Missing): Promise<boolean> {
-    const { provider, add } = this.#deps
-    const { store } = provider
-    const { namespace = '', name } = object.metadata
-    if (!store.isMissing(kind, namespace, name)) return false
+    const { provider } = this.#deps
+    if (!this.#isMissing({ kind, object })) return false
     if (await provider.seek(kind, object)) return true
-    if (store.letGo(kind, object) && isKind(kind)) this.forget(kind, object)
-    // Another has taken its name, and is missing as well.
-    if (store.isMissing(kind, namespace, name)) add('removal')
+    if (provider.store.letGo(kind, object) && isKind(kind)) this.forget(kind, object)
     return false
+  }
+
+  #isMissing({ kind, object: { metadata } }: Missing): boolean {
+    return this.#deps.provider.store.isMissing(kind, metadata.namespace ?? '', metadata.name)
   }
 
   #isEmptied(lacking: readonly Missing[]): boolean {
@@ -211,7 +214,7 @@ export class RemovalGuard {
   async #goOn(missing: readonly Missing[], rows: readonly { kind: DeclaredKind; uid: string }[]): Promise<undefined> {
     const { world, mirror, add, step } = this.#deps
     for (const one of missing) this.#sought.set(textOf(one), one)
-    if (this.#sought.size > 0) add('sought')
+    if (missing.length > 0) add('sought')
     const doubted = [...this.#doubted.keys()]
     this.#doubted.clear()
     for (const key of doubted) add(key)

@@ -3,11 +3,13 @@ import type { DeclaredRow } from '@sallyport/schema'
 import { describe, expect, it } from 'vitest'
 import { Homecoming } from './homecoming.ts'
 
-const slot = (uid: string, connectorId: string | undefined, connected: boolean): DeclaredRow => ({
+const slot = (uid: string, connectorId: string | undefined, connected: boolean, more: object = {}): DeclaredRow => ({
   ...{ kind: 'connector', uid, digest: '', revision: 1 },
-  slot: { tokenState: 'used', ...(connectorId && { connectorId }), connected, ...STATES },
+  slot: {
+    ...{ tokenState: 'used', ...(connectorId && { connectorId }), connected, registered: connected },
+    ...{ ready: false, draining: false, ...more },
+  },
 })
-const STATES = { registered: false, ready: false, draining: false }
 const [A_AWAY, B_AWAY, A_BACK, B_BACK] = [
   slot('a', 'id-a', false),
   slot('b', 'id-b', false),
@@ -27,25 +29,26 @@ describe('the homecoming of Connectors', () => {
     const { clock, homecoming, seen } = scene()
     homecoming.begin([A_AWAY, B_AWAY])
     homecoming.changed(A_BACK)
-    homecoming.changed(B_AWAY)
+    homecoming.changed(slot('b', 'id-b', true, { registered: false }))
     expect([homecoming.isOver, seen.over]).toEqual([false, 0])
     homecoming.changed(B_BACK)
-    clock.advance(45_000)
+    clock.advance(60_000)
     expect([homecoming.isOver, seen.over]).toEqual([true, 1])
   })
 
   it('is over at the longest back-off, and not before, whoever is still away', () => {
     const { clock, homecoming, seen } = scene()
     homecoming.begin([A_AWAY, B_BACK])
-    clock.advance(44_999)
+    clock.advance(59_999)
     expect([homecoming.isOver, seen.over]).toEqual([false, 0])
     clock.advance(1)
     expect([homecoming.isOver, seen.over]).toEqual([true, 1])
   })
 
-  it('waits neither for who is there, nor for who has never enrolled, nor for what is deleted', () => {
+  it('waits neither for who is there or drains, nor for who has never enrolled, nor for what is deleted', () => {
     const { homecoming, seen } = scene()
-    homecoming.begin([A_BACK, slot('new', undefined, false), { ...A_BACK, kind: 'group', uid: 'g' }])
+    const draining = slot('old', 'id-old', false, { draining: true })
+    homecoming.begin([A_BACK, draining, slot('new', undefined, false), { ...A_BACK, kind: 'group', uid: 'g' }])
     expect(homecoming.isOver).toBe(true)
     homecoming.begin([B_AWAY])
     homecoming.gone('b')
@@ -55,15 +58,15 @@ describe('the homecoming of Connectors', () => {
   it('begins anew when the Controller is reached again', () => {
     const { clock, homecoming, seen } = scene()
     homecoming.begin([A_AWAY])
-    clock.advance(40_000)
+    clock.advance(55_000)
     homecoming.begin([A_AWAY])
-    clock.advance(40_000)
+    clock.advance(55_000)
     expect(homecoming.isOver).toBe(false)
     clock.advance(5_000)
     expect([homecoming.isOver, seen.over]).toEqual([true, 1])
     homecoming.begin([A_AWAY])
     homecoming.close()
-    clock.advance(45_000)
+    clock.advance(60_000)
     expect(seen.over).toBe(1)
   })
 })

@@ -1,10 +1,10 @@
 import type { Clock, Timer } from '@sallyport/runtime'
 import type { DeclaredRow } from '@sallyport/schema'
 
-/** Longest time that Connectors are waited for: the longest back-off of their control channels is 30 s. */
-const RETURN_MS = 45_000
+/** Longest time that Connectors are waited for: the longest back-off of their control channels is 30 s, and an attempt may take 20 s. */
+const RETURN_MS = 60_000
 
-/** Connectors that have enrolled and have not come back to the Controller since it was reached: they may serve all the same. */
+/** Connectors that have enrolled and have not told the Controller of a Relay since it was reached: they may serve all the same. */
 export class Homecoming {
   readonly #clock: Clock
   readonly #onOver: () => void
@@ -49,4 +49,6 @@ export class Homecoming {
   }
 }
 
-const isAway = ({ slot }: DeclaredRow): boolean => slot?.connectorId !== undefined && !slot.connected
+/** A Connector is connected before it has told anything. One that drains is on its way out. */
+const isAway = ({ slot }: DeclaredRow): boolean =>
+  slot?.connectorId !== undefined && !slot.draining && !(slot.connected && slot.registered)

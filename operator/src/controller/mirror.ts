@@ -105,7 +105,7 @@ export class Mirror implements ControllerView {
 
   slot(uid: string): SlotState | undefined {
     const slot = this.#rows.get(uid)?.slot
-    const before = slot === undefined || slot.connected ? undefined : this.#returning.get(uid)
+    const before = slot === undefined || isBack(slot) ? undefined : this.#returning.get(uid)
     if (slot === undefined || before === undefined || before.connectorId !== slot.connectorId) return slot
     const { connected, registered, ready, version } = before
     return { ...slot, connected, registered, ready, ...(version === undefined ? {} : { version }) }
@@ -190,7 +190,7 @@ export class Mirror implements ControllerView {
           this.#snapshot.set(message.row.uid, message.row)
           return
         }
-        if (message.row.slot?.connected === true) this.#returning.delete(message.row.uid)
+        if (isBack(message.row.slot)) this.#returning.delete(message.row.uid)
         this.#rows.set(message.row.uid, message.row)
         this.#homecoming.changed(message.row)
         this.#options.onChange({ rows: [message.row] })
@@ -237,3 +237,6 @@ export class Mirror implements ControllerView {
     })
   }
 }
+
+/** A Connector is connected before it has told anything. */
+const isBack = (slot: SlotState | undefined): boolean => slot?.connected === true && slot.registered

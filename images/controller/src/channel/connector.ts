@@ -209,8 +209,9 @@ class ConnectorChannel {
     presence.relays = relays
     presence.clockOffsetMs = this.#channel.peerOffsetMs
     if (!isNews) return
-    this.#hub.rowChanged(this.#slot)
+    // Who hears that a Connector is back knows by then at which Relays.
     this.#hub.relayRowsChanged()
+    this.#hub.rowChanged(this.#slot)
     this.#hub.topologyChanged(this.#feed.key.network)
   }
 

@@ -216,6 +216,25 @@ describe('the operator', () => {
     await feed.channel.close()
   })
 
+  it('hears at which Relays a Connector is before it hears that the Connector is anywhere', async () => {
+    await office.vacated()
+    const feed = lab.operatorChannel(office.operator.token())
+    await feed.next('snapshot', ({ complete }) => complete)
+    const there = office.connector.connect()
+    await there.next('synced')
+    there.channel.send({
+      type: 'heartbeat',
+      nowMs: 1,
+      ready: true,
+      relays: [{ name: 'r0.relay.test', registered: true }],
+    })
+    await feed.next('row', ({ row }) => row.slot?.registered === true)
+    const heard = feed.of('row').map(({ row }) => [row.slot?.registered, row.relay?.registered])
+    expect(heard.findIndex(([, relay]) => relay === true)).toBeGreaterThan(-1)
+    expect(heard.findIndex(([, relay]) => relay === true)).toBeLessThan(heard.findIndex(([slot]) => slot === true))
+    await Promise.all([there.channel.close(), feed.channel.close()])
+  })
+
   it('never sees the rows of another source', async () => {
     const feed = lab.operatorChannel(office.operator.token())
     await feed.next('snapshot', ({ complete }) => complete)
