@@ -87,6 +87,23 @@ describe('the guard of removals', () => {
     await reconciler.close()
   })
 
+  it('takes with a network that has gone without word all that rests on it, and holds nothing', async () => {
+    const { rows, store, begin } = harness()
+    const network = object('RemoteNetwork', 'office', { connectors: { replicas: 0 } })
+    const all = Array.from({ length: 30 }, (_, index) =>
+      object('Resource', `web-${index}`, { remoteNetworkRef: { name: 'office' }, address: `${index}.internal` }),
+    )
+    for (const one of [network, ...all]) store.put(one.kind as Kind, one)
+    rows.add('network', uidOf(network))
+    const reconciler = begin()
+    await settle()
+    expect(rows.all.size).toBe(31)
+    store.replace('RemoteNetwork', [])
+    await settle()
+    expect([reconciler.isHolding, rows.deleted.length]).toEqual([false, 31])
+    await reconciler.close()
+  })
+
   it('takes for gone also what has the name of another that was asked for, and is missing as well', async () => {
     const { rows, store, api, begin } = harness()
     const [first, second] = [object('Group', 'staff'), object('Group', 'staff')]

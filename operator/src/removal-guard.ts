@@ -2,7 +2,7 @@ import type { Log } from '@sallyport/runtime'
 import { type DeclaredKind, type DeclaredRow, isKind, type Kind } from '@sallyport/schema'
 import { randomId } from '@sallyport/trust'
 import { type AnyKind, type KubeObject, nameOf } from './object.ts'
-import { type Hold, isTaking, planRemoval, takenRows } from './plan/removal.ts'
+import { HARMLESS, type Hold, isTaking, planRemoval, takenRows } from './plan/removal.ts'
 import { type ControllerView, isTold, type Plan, type Step } from './plan/step.ts'
 import type { Provider } from './provider.ts'
 import type { World } from './world.ts'
@@ -149,7 +149,10 @@ export class RemovalGuard {
     if (!mirror.known || isListing() || isClosed() || this.#unjudged.size > 0) return undefined
     const failed = this.#deps.failed()
     const lacking = provider.store.missing().filter(({ kind }) => !failed.includes(kind))
-    const missing = lacking.filter(one => !this.#sought.has(textOf(one)))
+    // Of a few it is found out whether they have gone: then it is as if word had come, whatever rests on them.
+    const fresh = lacking.filter(one => !this.#sought.has(textOf(one)))
+    if (fresh.length <= HARMLESS) this.#ask(fresh)
+    const missing = fresh.length <= HARMLESS ? [] : fresh
     // Rows of what is known to have gone are on their way out.
     const going = new Set([...this.#gone.values()].flatMap(rows => rows.map(({ uid }) => uid)))
     const decision = planRemoval({
@@ -191,6 +194,11 @@ export class RemovalGuard {
     return false
   }
 
+  #ask(missing: readonly Missing[]): void {
+    for (const one of missing) this.#sought.set(textOf(one), one)
+    if (missing.length > 0) this.#deps.add('sought')
+  }
+
   #isMissing({ kind, object: { metadata } }: Missing): boolean {
     return this.#deps.provider.store.isMissing(kind, metadata.namespace ?? '', metadata.name)
   }
@@ -213,8 +221,7 @@ export class RemovalGuard {
 
   async #goOn(missing: readonly Missing[], rows: readonly { kind: DeclaredKind; uid: string }[]): Promise<undefined> {
     const { world, mirror, add, step } = this.#deps
-    for (const one of missing) this.#sought.set(textOf(one), one)
-    if (missing.length > 0) add('sought')
+    this.#ask(missing)
     const doubted = [...this.#doubted.keys()]
     this.#doubted.clear()
     for (const key of doubted) add(key)

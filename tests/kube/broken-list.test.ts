@@ -142,6 +142,7 @@ describeKube('a list that is broken', cluster => {
   }, 300_000)
 
   it('a RemoteNetwork on which most rests goes at once when word of it comes', async () => {
+    await rounds(1)
     await remove('RemoteNetwork', 'office')
     await eventually('all but one Group', () => (declared().length === 1 ? true : undefined))
   }, 300_000)

@@ -2,7 +2,7 @@ import type { DeclaredKind, DeclaredRow } from '@sallyport/schema'
 import type { Step } from './step.ts'
 
 /** Removals up to this many are never held. */
-const HARMLESS = 20
+export const HARMLESS = 20
 
 /** A removal that waits, and when it is looked at again unless it is confirmed before. */
 export type Hold = { sinceMs: number; nextMs: number; code: string }
